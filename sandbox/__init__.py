@@ -1,0 +1,5 @@
+"""The outside world of the sample business: a payment gateway and a mailbox that fail on demand."""
+
+from sandbox.in_process import Sandbox
+
+__all__ = ["Sandbox"]

@@ -1,0 +1,55 @@
+"""All that the sandbox remembers, in one place that can be cleared at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.faults import Faults
+from sandbox.mailbox import Mailbox
+from sandbox.payments import PaymentGateway
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """A payment request as it was seen at the door; `status` stays None when the connection was dropped."""
+
+    method: str
+    path: str
+    operation: str
+    key: str | None
+    reference: str | None = None
+    status: int | None = None
+    fault: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(slots=True)
+class World:
+    """Gateway, mailbox, faults to come, and every payment request seen."""
+
+    payments: PaymentGateway = field(default_factory=PaymentGateway)
+    mailbox: Mailbox = field(default_factory=Mailbox)
+    faults: Faults = field(default_factory=Faults)
+    requests: list[RequestRecord] = field(default_factory=list)
+
+    def requests_json(self, reference: str | None = None) -> dict[str, Any]:
+        """The requests in the order they came, or those of one reference."""
+        return {"requests": [seen.as_json() for seen in self.requests if reference in (None, seen.reference)]}
+
+    def clear_faults(self) -> None:
+        """From now on everything works."""
+        self.faults = Faults()
+
+    def clear_mailbox(self) -> None:
+        """Throw all mail away."""
+        self.mailbox = Mailbox()
+
+    def clear(self) -> None:
+        """Forget everything, as if just started."""
+        self.payments = PaymentGateway()
+        self.requests = []
+        self.clear_mailbox()
+        self.clear_faults()
