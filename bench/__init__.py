@@ -1,0 +1,1 @@
+"""Side-by-side measurements of devhost, its peers and the least possible host: `python -m bench`."""

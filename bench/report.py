@@ -1,0 +1,98 @@
+"""The table: every contestant's figures beside each other, what devhost makes of each peer, and the aims."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.workload import Measurement
+
+TITLES = {"floor": "floor", "devhost": "devhost", "durabletask": "durabletask\n(memory)", "dbos": "DBOS\n(SQLite)"}
+PEERS = ("floor", "durabletask", "dbos")
+# How many times a peer's chains per second devhost should do.
+AIMS = {"floor": 0.8, "durabletask": 2.0, "dbos": 3.0}
+# How much longer the fan-out of 1,000 may take than that of 100.
+WIDTH_AIM = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measure: how to take it from a contestant's runs, and whether more is better."""
+
+    title: str
+    value: Callable[[Sequence[Measurement]], float]
+    more_is_better: bool = False
+    digits: int = 0
+    aims: Mapping[str, float] | None = None
+
+
+ROWS = (
+    Row(
+        "chain of 3, 200 at once (chains/s)",
+        lambda runs: median(run.chains_per_second for run in runs),
+        more_is_better=True,
+        aims=AIMS,
+    ),
+    Row("chain of 3, one at a time, p50 (ms)", lambda runs: _percentile(runs, 50), digits=1),
+    Row("chain of 3, one at a time, p95 (ms)", lambda runs: _percentile(runs, 95), digits=1),
+    Row("fan-out of 100 (ms)", lambda runs: _fan_out(runs, "100")),
+    Row("fan-out of 1,000 (ms)", lambda runs: _fan_out(runs, "1000")),
+    Row("memory after all that (MiB)", lambda runs: median(run.memory_mb for run in runs)),
+    Row("process start to first chain done (ms)", lambda runs: median(run.startup_ms for run in runs)),
+)
+
+
+def print_report(runs: Mapping[str, Sequence[Measurement]], console: Console) -> None:
+    """Print the table for the contestants that have runs: medians over rounds, percentiles over all single chains."""
+    present = [name for name in TITLES if runs.get(name)]
+    peers = [name for name in PEERS if name in present and "devhost" in present]
+    table = Table(title=f"Side by side in one run: {os.cpu_count()} CPUs, Python {platform.python_version()}")
+    table.add_column("measure")
+    for name in present:
+        table.add_column(TITLES[name], justify="right")
+    for peer in peers:
+        table.add_column(f"devhost to\n{peer}", justify="right")
+    for row in ROWS:
+        values = {name: row.value(runs[name]) for name in present}
+        figures = [f"{values[name]:,.{row.digits}f}" for name in present]
+        table.add_row(row.title, *figures, *(_ratio(row, values, peer) for peer in peers))
+    widths = {name: _fan_out(runs[name], "1000") / _fan_out(runs[name], "100") for name in present}
+    table.add_row("fan-out of 1,000 to that of 100", *(_width_ratio(name, ratio) for name, ratio in widths.items()))
+    console.print(table)
+    console.print(
+        "devhost to a peer: how many times as good devhost is (more chains, less time, less memory).\n"
+        "A figure with an aim is [green]green[/] where it is met, [yellow]yellow with a !![/] where it is missed. "
+        "A busy machine moves figures; it moves ratios less."
+    )
+
+
+def _ratio(row: Row, values: Mapping[str, float], peer: str) -> str:
+    ours, theirs = values["devhost"], values[peer]
+    ratio = ours / theirs if row.more_is_better else theirs / ours
+    if row.aims is None:
+        return f"{ratio:.2f}"
+    return _against_aim(f"{ratio:.2f}", f"≥{row.aims[peer]:g}", ratio >= row.aims[peer])
+
+
+def _width_ratio(name: str, ratio: float) -> str:
+    if name != "devhost":
+        return f"{ratio:.1f}"
+    return _against_aim(f"{ratio:.1f}", f"≤{WIDTH_AIM:g}", ratio <= WIDTH_AIM)
+
+
+def _against_aim(figure: str, aim: str, is_met: bool) -> str:
+    return f"[green]{figure} ({aim})[/]" if is_met else f"[yellow]{figure} ({aim} !!)[/]"
+
+
+def _percentile(runs: Iterable[Measurement], percent: int) -> float:
+    return quantiles((ms for run in runs for ms in run.single_chain_ms), n=100)[percent - 1]
+
+
+def _fan_out(runs: Iterable[Measurement], width: str) -> float:
+    return median(run.fan_out_ms[width] for run in runs)
