@@ -34,17 +34,17 @@ class Row:
 
 ROWS = (
     Row(
-        "chain of 3, 200 at once (chains/s)",
+        "200 chains at once (chains/s)",
         lambda runs: median(run.chains_per_second for run in runs),
         more_is_better=True,
         aims=AIMS,
     ),
-    Row("chain of 3, one at a time, p50 (ms)", lambda runs: _percentile(runs, 50), digits=1),
-    Row("chain of 3, one at a time, p95 (ms)", lambda runs: _percentile(runs, 95), digits=1),
+    Row("a chain alone, p50 (ms)", lambda runs: _percentile(runs, 50), digits=1),
+    Row("a chain alone, p95 (ms)", lambda runs: _percentile(runs, 95), digits=1),
     Row("fan-out of 100 (ms)", lambda runs: _fan_out(runs, "100")),
     Row("fan-out of 1,000 (ms)", lambda runs: _fan_out(runs, "1000")),
-    Row("memory after all that (MiB)", lambda runs: median(run.memory_mb for run in runs)),
-    Row("process start to first chain done (ms)", lambda runs: median(run.startup_ms for run in runs)),
+    Row("memory afterwards (MiB)", lambda runs: median(run.memory_mb for run in runs)),
+    Row("start-up (ms)", lambda runs: median(run.startup_ms for run in runs)),
 )
 
 
@@ -63,12 +63,12 @@ def print_report(runs: Mapping[str, Sequence[Measurement]], console: Console) ->
         figures = [f"{values[name]:,.{row.digits}f}" for name in present]
         table.add_row(row.title, *figures, *(_ratio(row, values, peer) for peer in peers))
     widths = {name: _fan_out(runs[name], "1000") / _fan_out(runs[name], "100") for name in present}
-    table.add_row("fan-out of 1,000 to that of 100", *(_width_ratio(name, ratio) for name, ratio in widths.items()))
+    table.add_row("fan-out of 1,000 to 100", *(_width_ratio(name, ratio) for name, ratio in widths.items()))
     console.print(table)
     console.print(
+        "A chain is three activities in a row. Start-up is from the start of the process to the end of its first chain.\n"
         "devhost to a peer: how many times as good devhost is (more chains, less time, less memory).\n"
-        "A figure with an aim is [green]green[/] where it is met, [yellow]yellow with a !![/] where it is missed. "
-        "A busy machine moves figures; it moves ratios less."
+        "A figure with an aim is [green]green[/] where it is met, [yellow]yellow with a !![/] where it is missed."
     )
 
 
