@@ -41,3 +41,18 @@ class FunctionInvocationError(Exception):
     def text(self) -> str:
         """The failure as the worker reports it to the host."""
         return f"Result: Failure\nException: {self.message}\nStack: {self.stack}"
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationRecord:
+    """How one attempt of an invocation ended."""
+
+    function: str
+    id: str
+    seconds: float
+    error: FunctionInvocationError | None = None
+
+    @property
+    def outcome(self) -> str:
+        """ "Succeeded" or "Failed", as in the log."""
+        return "Succeeded" if self.error is None else "Failed"
