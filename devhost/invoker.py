@@ -20,8 +20,7 @@ from azure.functions.meta import Datum
 from devhost import logs
 from devhost.bindings import create_input, create_output
 from devhost.context import THREAD_STORAGE, Context, Out, RetryContext, RpcException
-from devhost.converters import decode, encode
-from devhost.datum import EMPTY
+from devhost.converters import GenericConverter, decode, encode
 from devhost.invocation import FunctionInvocationError, InvocationRecord, TriggerData
 from devhost.timespan import format_timespan
 
@@ -93,11 +92,11 @@ class Invoker:
         self._stopping.set()
 
     def close(self) -> None:
-        """Give up the thread pool. A function that still runs in it cannot be stopped; only the process's end does that."""
+        """Give up the thread pool. A function that still runs in it ends with the process, not before."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def invoke(self, function: Function, trigger: TriggerData) -> Datum | None:
-        """Run one invocation, retries included. Returns what goes back to the trigger; raises FunctionInvocationError."""
+        """Run one invocation, retries included: what goes back to the trigger, or FunctionInvocationError."""
         call = self._calls.get(function.name)
         if call is None or call.function is not function:
             call = self._calls[function.name] = _Call(self._host, function)
@@ -216,7 +215,9 @@ class Invoker:
             )
         return None
 
-    async def _write(self, call: _Call, arguments: dict[str, Any], result: Any, data: Mapping[str, Any]) -> Datum | None:
+    async def _write(
+        self, call: _Call, arguments: dict[str, Any], result: Any, data: Mapping[str, Any]
+    ) -> Datum | None:
         values: dict[str, Datum] = {}
         for parameter in call.function.signature.outputs:
             value = arguments[parameter.binding.name].get()
@@ -293,8 +294,6 @@ def _named_outputs(answer: Datum, writers: Mapping[str, OutputBinding]) -> dict[
     document = answer.python_value
     if not isinstance(document, dict):
         return {}
-    from devhost.converters import GenericConverter
-
     return {
         name: GenericConverter.encode(value, expected_type=None)
         for name, value in document.items()

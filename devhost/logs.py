@@ -1,4 +1,4 @@
-"""Log lines as `func start` prints them: a UTC prefix, categories with levels, each line attributed to its invocation."""
+"""Log lines as `func start` prints them: a UTC prefix, categories with levels, lines attributed to invocations."""
 
 from __future__ import annotations
 

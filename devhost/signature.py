@@ -102,7 +102,8 @@ def _compare(name: str, declared: set[str], bound: set[str]) -> None:
 def _parameter(name: str, binding: Binding, annotations: dict[str, Any]) -> Parameter:
     if binding.direction not in ("in", "out"):
         raise FunctionLoadError(
-            name, f"the binding '{binding.name}' has the direction '{binding.direction}', which Python does not support."
+            name,
+            f"the binding '{binding.name}' has the direction '{binding.direction}', which Python does not support.",
         )
     if binding.name not in annotations:
         return Parameter(binding, converter_for(binding.type), None)
@@ -122,7 +123,8 @@ def _parameter(name: str, binding: Binding, annotations: dict[str, Any]) -> Para
     check = converter.check_output_type_annotation if is_out else converter.check_input_type_annotation
     if not _accepts(check, pytype):
         raise FunctionLoadError(
-            name, f"'{binding.name}' is bound to '{binding.type}', which does not go with the annotation {annotation!r}."
+            name,
+            f"'{binding.name}' is bound to '{binding.type}', which does not go with the annotation {annotation!r}.",
         )
     return Parameter(binding, converter, pytype)
 
@@ -133,7 +135,9 @@ def _unwrap_out(name: str, parameter: str, annotation: Any) -> tuple[Any, bool]:
         return annotation, False
     arguments = typing.get_args(annotation)
     if len(arguments) != 1:
-        raise FunctionLoadError(name, f"'{parameter}' is annotated {annotation!r}: func.Out takes one type, func.Out[str].")
+        raise FunctionLoadError(
+            name, f"'{parameter}' is annotated {annotation!r}: func.Out takes one type, func.Out[str]."
+        )
     return arguments[0], True
 
 

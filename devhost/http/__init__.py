@@ -1,0 +1,1 @@
+"""Everything that speaks HTTP: function routes, the admin API, keys, CORS, the landing page."""
