@@ -34,7 +34,7 @@ class Row:
 
 ROWS = (
     Row(
-        "200 chains at once (chains/s)",
+        "200 chains at once (1/s)",
         lambda runs: median(run.chains_per_second for run in runs),
         more_is_better=True,
         aims=AIMS,
@@ -66,7 +66,7 @@ def print_report(runs: Mapping[str, Sequence[Measurement]], console: Console) ->
     table.add_row("fan-out of 1,000 to 100", *(_width_ratio(name, ratio) for name, ratio in widths.items()))
     console.print(table)
     console.print(
-        "A chain is three activities in a row. Start-up is from the start of the process to the end of its first chain.\n"
+        "A chain is three activities in a row; start-up lasts until the first one has ended.\n"
         "devhost to a peer: how many times as good devhost is (more chains, less time, less memory).\n"
         "A figure with an aim is [green]green[/] where it is met, [yellow]yellow with a !![/] where it is missed."
     )
