@@ -25,6 +25,9 @@ class InputBinding(Protocol):
 class OutputBinding(Protocol):
     """Writes one result of a function to where it belongs."""
 
+    def check(self, data: Mapping[str, Any]) -> None:
+        """Raise if `data` lacks a name that an {expression} uses; asked before the function runs."""
+
     async def write(self, value: Datum, data: Mapping[str, Any]) -> None:
         """Make the effect; `data` as in InputBinding.read. An exception fails the invocation."""
 
