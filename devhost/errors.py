@@ -51,9 +51,13 @@ class AppLoadError(DevhostError):
 class FunctionLoadError(DevhostError):
     """One function cannot be indexed; the others are not touched by it."""
 
-    def __init__(self, function_name: str, message: str, remedy: str = "", detail: str = "") -> None:
+    def __init__(
+        self, function_name: str, message: str, remedy: str = "", detail: str = "", *, is_setting: bool = False
+    ) -> None:
+        """`is_setting`: not the function is wrong but a setting is missing, so the whole app cannot run as meant."""
         super().__init__(f"The '{function_name}' function is in error: {message}", remedy, detail)
         self.function_name = function_name
+        self.is_setting = is_setting
 
 
 class UnsupportedBindingError(DevhostError):

@@ -2,40 +2,337 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import inspect
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from azure.functions.meta import Datum
 
 from devhost.clock import Clock
+from devhost.errors import DevhostError, FunctionLoadError
 from devhost.functions import Function
+from devhost.host_id import local_host_id
+from devhost.host_json import HostJson
+from devhost.http.cors import Cors
+from devhost.http.keys import Keys
+from devhost.http.server import HttpServer, bind
+from devhost.indexer import index
 from devhost.invocation import TriggerData
+from devhost.invoker import Invoker
+from devhost.listeners import LISTENERS, Listener, create_listener
+from devhost.loader import load_functions
+from devhost.local_settings import LocalSettings, read_local_settings
 from devhost.outages import Outages
+from devhost.script_root import app_environment
+from devhost.services import check_storage
+from devhost.settings import Settings, effective_values
 
 if TYPE_CHECKING:
     from devhost.durable import DurableExtension
-    from devhost.host_json import HostJson
-    from devhost.settings import Settings
     from devhost.storage import StorageAccounts
+
+DEFAULT_PORT = 7071
+_LAST_WORDS = 1.0
+_NO_FUNCTIONS = "Register functions on the app in function_app.py, by decorators or with app.register_functions(...)."
+_log = logging.getLogger("devhost.host")
+
+
+@dataclass(slots=True)
+class HostOptions:
+    """How a host is to run; what is None comes from local.settings.json or from the defaults."""
+
+    port: int | None = None
+    """0: any free port."""
+    address: str | None = None
+    functions: list[str] | None = None
+    """Only these, whatever host.json says."""
+    verbose: bool = False
+    cors: str | None = None
+    cors_credentials: bool | None = None
+    enable_auth: bool = False
+    task_hub: str | None = None
+    """The Durable task hub's file."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings that stand before the environment and local.settings.json."""
+    use_local_settings: bool = True
+    clock: Clock = field(default_factory=Clock)
 
 
 class Host:
-    """What listeners, bindings and the Durable extension may use."""
+    """One function app, running. Listeners, bindings and the Durable extension use what is public here."""
 
-    script_root: Path
-    settings: Settings
-    json: HostJson
-    functions: dict[str, Function]
-    clock: Clock
-    origin: str
-    storage: StorageAccounts
-    durable: DurableExtension | None
-    outages: Outages
+    def __init__(self, script_root: Path, options: HostOptions | None = None) -> None:
+        self.script_root = script_root.resolve()
+        self.options = options or HostOptions()
+        self.clock = self.options.clock
+        self.outages = Outages()
+        self.functions: dict[str, Function] = {}
+        self.errors: list[FunctionLoadError] = []
+        """Functions that could not be loaded."""
+        self.faults: list[BaseException] = []
+        """What failed() was told."""
+        self.state = "Default"
+        self.id = local_host_id(self.script_root)
+        self.instance_id = uuid4().hex
+        self.durable: DurableExtension | None = None
+        self.paused = False
+        """Whether listeners were stopped on request, by the admin API's drain."""
+        self.settings: Settings
+        self.json: HostJson
+        self.invoker: Invoker
+        self.keys: Keys | None = None
+        self.port = 0
+        self.address = ""
+        self._local = LocalSettings()
+        self.on_configured: Callable[[], None] = lambda: None
+        """Called once host.json has been read, before the app is imported."""
+        self._began = time.monotonic()
+        self._server: HttpServer | None = None
+        self._listeners: list[Listener] = []
+        self._environment = contextlib.ExitStack()
+
+    # What starts and stops it
+
+    async def start(self) -> None:
+        """Load the app and run it. Raises DevhostError, with nothing left running, when it cannot."""
+        self.state = "Starting"
+        try:
+            await self._start()
+        except BaseException:
+            self.state = "Error"
+            await self.stop(0)
+            raise
+        self.state = "Running"
+
+    async def _start(self) -> None:
+        self.read_settings()
+        listening = bind(self.address, self.port)
+        self._environment.callback(listening.close)
+        self.port = listening.getsockname()[1]
+        self.load()
+        for error in self.errors:
+            # The real host only leaves such a function out. Here one line in a file puts it right, so say that and end.
+            if error.is_setting:
+                raise error
+        if not self.functions:
+            raise self.errors[0] if self.errors else DevhostError("No job functions found.", _NO_FUNCTIONS)
+        self.invoker = Invoker(self)
+        if self.options.enable_auth:
+            self.keys = Keys(self.script_root / ".devhost" / "keys.json", os.environ)
+        await check_storage(self)
+        if self._needs_durable():
+            from devhost.durable import DurableExtension
+
+            self.durable = DurableExtension(self, self.task_hub)
+        self._server = HttpServer(self, listening, self._cors(), self.keys)
+        await self._server.start()
+        if self.durable is not None:
+            await self.durable.start()
+        await self._start_listeners()
+
+    def read_settings(self) -> None:
+        """Read local.settings.json and settle the address. Raises LocalSettingsError."""
+        local = read_local_settings(self.script_root) if self.options.use_local_settings else None
+        self._local = local or LocalSettings()
+        given, host = self.options, self._local.host
+        self.port = given.port if given.port is not None else int(host.get("LocalHttpPort", DEFAULT_PORT))
+        self.address = given.address or str(host.get("LocalHttpAddress", "127.0.0.1"))
+
+    def load(self) -> None:
+        """Read host.json, import the app, index its functions. Raises DevhostError; close() undoes it."""
+        values = effective_values(self._local, os.environ, {**self._own_settings(), **self.options.settings})
+        self.settings = Settings(values, self.script_root)
+        self.json = HostJson.load(self.script_root, self.settings)
+        self.on_configured()
+        self._environment.enter_context(app_environment(self.script_root, values))
+        found = load_functions(self.script_root, os.environ)
+        allowed = self.options.functions or self.json.allowed_functions
+        indexed = index(found, self.settings, self.json, allowed)
+        self.functions, self.errors = indexed.functions, indexed.errors
+        unknown = {name.lower() for name in allowed or ()} - {source.get_function_name().lower() for source in found}
+        if unknown:
+            raise DevhostError(
+                f"The app has no function named {', '.join(sorted(unknown))}.",
+                f"It has: {', '.join(sorted(source.get_function_name() for source in found))}.",
+            )
+
+    def close(self) -> None:
+        """Give the process its environment, cwd and sys.path back. stop() does it too."""
+        self._environment.close()
+
+    async def stop(self, grace: float = 30.0) -> bool:
+        """Take no more work, let what runs end within `grace` seconds, hand the rest back. True: all of it ended."""
+        if self.state == "Running":
+            self.state = "Stopping"
+        complete = True
+        try:
+            async with asyncio.timeout(grace):
+                await self._wind_down()
+        except TimeoutError:
+            complete = not self.outstanding
+        await self._tear_down()
+        self.state = "Stopped"
+        return complete
+
+    async def _wind_down(self) -> None:
+        if self._server is not None:
+            await self._server.stop_accepting()
+        if hasattr(self, "invoker"):
+            self.invoker.stop_retrying()
+        await self._stop_listeners()
+        while self._server is not None and self._server.outstanding:
+            await asyncio.sleep(0.01)
+        if self.durable is not None:
+            await self.durable.stop()
+            self.durable = None
+        while self.outstanding:
+            await asyncio.sleep(0.01)
+
+    async def _tear_down(self) -> None:
+        if self.durable is not None:  # out of time: what it still runs goes back to the hub when its lease ends
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.durable.stop(), _LAST_WORDS)
+        if self._server is not None:
+            await self._server.close()
+            self._server = None
+        if "storage" in self.__dict__:
+            await self.storage.close()
+        if hasattr(self, "invoker"):
+            self.invoker.close()
+        self.close()
+
+    async def pause(self) -> None:
+        """Stop the listeners and Durable; HTTP goes on. For the admin API's drain."""
+        self.paused = True
+        await self._stop_listeners()
+
+    async def resume(self) -> None:
+        """Take work again after pause()."""
+        if self.paused:
+            self.paused = False
+            await self._start_listeners()
+
+    async def drain(self) -> None:
+        """Return once nothing runs and nothing is known to be waiting. Ends at once when something has failed()."""
+        quiet_since = -1
+        while not self.faults:
+            started = self.invoker.started
+            if await self._is_idle():
+                if quiet_since == started:
+                    return
+                quiet_since = started
+            else:
+                quiet_since = -1
+            await asyncio.sleep(0.005)
+
+    async def _is_idle(self) -> bool:
+        if self.outstanding or (self._server is not None and self._server.outstanding):
+            return False
+        parts = [*self._listeners, *([self.durable] if self.durable is not None else [])]
+        for part in parts:
+            idle = part.is_idle()
+            if not (await idle if inspect.isawaitable(idle) else idle):
+                return False
+        return True
+
+    # What its parts use
 
     async def invoke(self, function: Function, trigger: TriggerData) -> Datum | None:
-        """Run one invocation; see devhost.invocation. Raises FunctionInvocationError."""
-        raise NotImplementedError
+        """Run one invocation; what goes back to the trigger, or FunctionInvocationError."""
+        return await self.invoker.invoke(function, trigger)
 
     def failed(self, error: BaseException) -> None:
         """A fault of devhost itself (a listener's bug, a lost loop): logged, and raised by TestHost.drain()."""
-        raise NotImplementedError
+        self.faults.append(error)
+        _log.error("devhost itself failed: %s: %s", type(error).__name__, error, exc_info=error)
+
+    @cached_property
+    def storage(self) -> StorageAccounts:
+        """The app's storage accounts."""
+        from devhost.storage import StorageAccounts
+
+        return StorageAccounts(self.settings)
+
+    @property
+    def origin(self) -> str:
+        """Where the host is reached: `http://localhost:7071`."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def task_hub(self) -> Path:
+        """The Durable task hub's file."""
+        configured = self.options.task_hub or self.settings.get("DEVHOST_TASK_HUB")
+        if configured:
+            return Path(configured)
+        name = self.json.extension("durableTask").get("hubName") or self.settings.get("WEBSITE_SITE_NAME")
+        return self.script_root / ".devhost" / f"{self.settings.resolve(name or 'TestHubName')}.sqlite3"
+
+    # What its faces show
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the host was made."""
+        return time.monotonic() - self._began
+
+    @property
+    def outstanding(self) -> int:
+        """Invocations that run."""
+        return len(self.invoker.running) if hasattr(self, "invoker") else 0
+
+    @property
+    def outstanding_retries(self) -> int:
+        """Invocations that wait for a retry."""
+        return self.invoker.retrying
+
+    def url_of(self, function: Function) -> str | None:
+        """The address of an HTTP function, its template shown as it is written; None for other functions."""
+        if function.trigger.type != "httpTrigger":
+            return None
+        parts = (self.json.route_prefix, function.trigger.properties.get("route") or function.name)
+        return "/".join([self.origin, *(part.strip("/") for part in parts if part)])
+
+    # Steps
+
+    def _own_settings(self) -> dict[str, str]:
+        return {
+            "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
+            "AzureWebJobsScriptRoot": str(self.script_root),
+            "WEBSITE_HOSTNAME": f"localhost:{self.port}",
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+        }
+
+    def _cors(self) -> Cors:
+        host = self._local.host
+        credentials = self.options.cors_credentials
+        return Cors.parse(
+            self.options.cors if self.options.cors is not None else host.get("CORS"),
+            credentials if credentials is not None else bool(host.get("CORSCredentials", False)),
+        )
+
+    def _needs_durable(self) -> bool:
+        return any(
+            function.is_durable or any(binding.type == "durableClient" for binding in function.inputs)
+            for function in self.functions.values()
+        )
+
+    async def _start_listeners(self) -> None:
+        self._listeners = [
+            create_listener(self, function)
+            for function in self.functions.values()
+            if function.trigger.type in LISTENERS and not function.disabled
+        ]
+        for listener in self._listeners:
+            await listener.start()
+
+    async def _stop_listeners(self) -> None:
+        listeners, self._listeners = self._listeners, []
+        await asyncio.gather(*(listener.stop() for listener in listeners))

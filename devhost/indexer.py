@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from devhost.bindings import check_binding
-from devhost.errors import DevhostError, FunctionLoadError
+from devhost.errors import DevhostError, FunctionLoadError, UnresolvedSettingError
 from devhost.functions import Binding, Function
 from devhost.host_json import HostJson
 from devhost.http.routes import check_route
@@ -50,7 +50,8 @@ def index(found: Iterable[Any], settings: Settings, host_json: HostJson, allowed
         except FunctionLoadError as error:
             errors.append(error)
         except DevhostError as error:
-            errors.append(FunctionLoadError(name, error.message, error.remedy))
+            is_setting = isinstance(error, UnresolvedSettingError)
+            errors.append(FunctionLoadError(name, error.message, error.remedy, is_setting=is_setting))
     return Index(dict(sorted(functions.items(), key=lambda item: item[0].lower())), errors)
 
 
@@ -91,10 +92,7 @@ def _binding(function_name: str, raw: dict[str, Any], settings: Settings) -> Bin
             f"the binding name '{name}' is not valid.",
             "A letter or underscore, then letters, digits and single underscores, at most 128.",
         )
-    try:
-        properties = {key: _resolved(key, value, settings) for key, value in raw.items()}
-    except DevhostError as error:
-        raise FunctionLoadError(function_name, f"binding '{name}': {error.message}", error.remedy) from None
+    properties = {key: _resolved(key, value, settings) for key, value in raw.items()}
     return Binding(raw["type"], name, str(raw["direction"]).lower(), properties)
 
 

@@ -191,6 +191,8 @@ class Invoker:
             for (parameter, _), value in zip(call.readers, values, strict=True):
                 metadata = trigger.metadata if parameter.converter.has_trigger_support() else {}
                 arguments[parameter.binding.name] = decode(parameter.converter, value, metadata)
+        for writer in call.writers.values():
+            writer.check(data)
         if signature.wants_context:
             arguments["context"] = Context(function.name, function.directory, identifier, retry)
         for parameter in signature.outputs:

@@ -1,0 +1,149 @@
+"""The command line: `python -m devhost start` and `check`, with func's flags."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from devhost import __version__, banner, logs
+from devhost.errors import DevhostError
+from devhost.host import Host, HostOptions
+from devhost.script_root import find_script_root
+from devhost.services import storage_endpoints
+
+_log = logging.getLogger("devhost.cli")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the result is the process's exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        root = find_script_root(given.script_root, Path.cwd())
+        return given.command(root, given)
+    except DevhostError as error:
+        print(f"\n{error.for_console()}", file=sys.stderr)
+        return 1
+
+
+def _start(root: Path, given: argparse.Namespace) -> int:
+    print(banner.heading(), flush=True)
+    code = asyncio.run(_run(Host(root, _options(given)), given.grace))
+    sys.stdout.flush()
+    # A sync function that outlived its grace sits in a thread that nothing can end; the process must not wait for it.
+    os._exit(code) if code else None
+    return code
+
+
+def _check(root: Path, given: argparse.Namespace) -> int:
+    host = Host(root, _options(given))
+    try:
+        host.read_settings()
+        host.load()
+        print(banner.function_list(host), flush=True)
+        if host.errors:
+            print(f"\n{banner.errors(host)}", file=sys.stderr)
+            return 1
+        storage_endpoints(host)
+        if not host.functions:
+            raise DevhostError("No job functions found.", "Register functions on the app in function_app.py.")
+        return 0
+    finally:
+        host.close()
+
+
+async def _run(host: Host, grace: float) -> int:
+    """Run until a signal: 0 when all work had ended in time, 1 when some was handed back."""
+    began = time.perf_counter()
+    _log_until_configured(host)
+    stopping = _Signals()
+    await host.start()
+    print(banner.function_list(host))
+    if host.errors:
+        print(f"\n{banner.errors(host)}", file=sys.stderr)
+    print(f"\n{banner.ready(host, time.perf_counter() - began)}\n", flush=True)
+    await stopping.first()
+    if host.outstanding:
+        _say(f"Stopping: {host.outstanding} invocations are running; up to {grace:g} s for them to end.")
+    drain = asyncio.ensure_future(host.stop(grace))
+    hurry = asyncio.ensure_future(stopping.next())
+    await asyncio.wait({drain, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    if drain.done():
+        hurry.cancel()
+        if drain.result():
+            _say("Stopped.")
+            return 0
+    _say(f"Stopped; {host.outstanding} invocations were cut off and will be taken up again.")
+    return 1
+
+
+class _Signals:
+    """SIGTERM and SIGINT, counted."""
+
+    def __init__(self) -> None:
+        self._arrived: asyncio.Queue[int] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._arrived.put_nowait, number)
+
+    async def first(self) -> None:
+        """The signal to stop."""
+        await self._arrived.get()
+
+    next = first
+
+
+def _log_until_configured(host: Host) -> None:
+    """Log lines of the app's import need the console before host.json has been read; it is set up in two steps."""
+    logs.install(logs.Levels({}, verbose=host.options.verbose), host.script_root)
+    host.on_configured = lambda: logs.install(
+        logs.Levels(host.json.log_levels, verbose=host.options.verbose), host.script_root
+    )
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _options(given: argparse.Namespace) -> HostOptions:
+    return HostOptions(
+        port=given.port,
+        address=given.address,
+        functions=given.functions,
+        verbose=given.verbose,
+        cors=given.cors,
+        cors_credentials=True if given.cors_credentials else None,
+        enable_auth=given.enable_auth,
+        task_hub=str(Path(given.task_hub).absolute()) if given.task_hub else None,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="devhost", description="A local host for Azure Functions apps in Python.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="start | check")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--script-root", "--prefix", metavar="DIR", help="the folder of the app (default: found upwards)"
+    )
+    common.add_argument("--functions", nargs="+", metavar="NAME", help="only these functions")
+    common.add_argument("-p", "--port", type=int, help="port of the host (default 7071, or Host.LocalHttpPort)")
+    common.add_argument("--verbose", action="store_true", help="show the host's own log too")
+    common.set_defaults(address=None, cors=None, cors_credentials=False, enable_auth=False, task_hub=None, grace=30.0)
+    start = commands.add_parser("start", parents=[common], help="run the app until Ctrl-C")
+    start.add_argument("--address", metavar="IP", help="address to listen on (default 127.0.0.1)")
+    start.add_argument("--cors", metavar="ORIGINS", help="allowed origins, separated by commas, or *")
+    start.add_argument("--cors-credentials", action="store_true", help="allow credentials across origins")
+    start.add_argument("--enable-auth", "--enableAuth", action="store_true", help="ask for function and admin keys")
+    start.add_argument("--task-hub", metavar="FILE", help="the Durable task hub's file (default .devhost/HUB.sqlite3)")
+    start.add_argument("--grace", type=float, metavar="SECONDS", help="time for running work to end (default 30)")
+    start.set_defaults(command=_start)
+    check = commands.add_parser("check", parents=[common], help="load the app, list its functions, name what is wrong")
+    check.set_defaults(command=_check)
+    return parser
