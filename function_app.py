@@ -1,0 +1,23 @@
+"""The composition root: every function of the app, registered by name."""
+
+import azure.durable_functions as df
+
+from activities import analytics, closing, mail, orders, payments, stock
+from orchestrators import order
+from triggers import health, jobs, openapi, queues
+
+app = df.DFApp()
+
+app.register_functions(jobs.blueprint)
+app.register_functions(queues.blueprint)
+app.register_functions(health.blueprint)
+app.register_functions(openapi.blueprint)
+
+app.register_functions(order.blueprint)
+
+app.register_functions(stock.blueprint)
+app.register_functions(payments.blueprint)
+app.register_functions(orders.blueprint)
+app.register_functions(mail.blueprint)
+app.register_functions(analytics.blueprint)
+app.register_functions(closing.blueprint)

@@ -1,0 +1,1 @@
+"""What every job shares, whatever its kind and whichever door it came in by."""

@@ -1,0 +1,63 @@
+"""One call of an activity: what it is given, and the outcome that it hands back.
+
+An exception that leaves an activity reaches its orchestrator only as text (durable.md §3), which cannot carry what the
+orchestrator must know of a failure: its type, whether to try again, and when. Therefore an activity *returns* its
+outcome: `{"ok": value}`, or `{"error": {type, message, retryable, retryAfter}}` for a JobError. Anything else that it
+raises is a bug or a crash: it stays an exception, the host shows it as a failed activity, and `jobs.retry` allows it a
+few tries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from jobs import claim_check, ledger, telemetry
+from jobs.errors import JobError
+from jobs.ledger import JobRef
+
+Model = TypeVar("Model", bound=BaseModel)
+Work = Callable[["Call"], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What an activity is told: whose job, which step, the step's input, and which try this is."""
+
+    job: JobRef
+    step: str
+    input: dict[str, Any]
+    attempt: int = 1
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of the step's effect: the same in every repetition."""
+        return f"{self.job.instance_id}/{self.step}"
+
+    async def job_input(self, model: type[Model]) -> Model:
+        """The whole input of the job, sensitive fields included. It must not leave the activity."""
+        if self.job.claim is None:
+            return model.model_validate(self.input)
+        return model.model_validate(await claim_check.read(self.job.claim))
+
+
+async def outcome(work: Work, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Run `work` for a call that came from an orchestrator (`jobs.saga` makes them), and return its outcome.
+
+    The first call of a job carries `begin`: it also enters the job's start into the ledger, and returns it as `run`.
+    """
+    call = Call(JobRef(**arguments["job"]), arguments["step"], arguments["input"], arguments["attempt"])
+    result: dict[str, Any] = {}
+    with telemetry.about(call.job, step=call.step):
+        try:
+            if arguments.get("begin"):
+                run = await ledger.begin(call.job, runner=call.job.instance_id)
+                result["run"] = asdict(run)
+            result["ok"] = await work(call)
+        except JobError as error:
+            telemetry.step_failed(error, attempt=call.attempt)
+            result["error"] = error.to_dict() | {"retryAfter": error.retry_after}
+    return result

@@ -1,0 +1,68 @@
+"""The catalog: every kind of job, what it must be given, and what does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from activities import analytics, mail
+from jobs.call import Work
+from jobs.errors import UnknownKindError
+from jobs.inputs import AnalyticsInput, Input, MailInput, OrderInput, Sensitive
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of job. Either an orchestrator does it, or a single activity without any orchestration."""
+
+    name: str
+    summary: str
+    input_model: type[Input]
+    deadline: timedelta
+    """How long a job may take from its start. Past it no further step is begun, and what was done is undone."""
+    orchestrator: str | None = None
+    """The name of the orchestrator function."""
+    activity: Work | None = None
+    """The function that does the whole job."""
+
+    @property
+    def sensitive_fields(self) -> frozenset[str]:
+        """The fields of the input that must not travel."""
+        fields = self.input_model.model_fields.items()
+        return frozenset(name for name, field in fields if any(isinstance(mark, Sensitive) for mark in field.metadata))
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "order",
+            "Sell something: reserve the stock, charge the card, confirm, hand the parcel over. All or nothing.",
+            OrderInput,
+            deadline=timedelta(hours=1),
+            orchestrator="order",
+        ),
+        Kind(
+            "mail",
+            "Send a mail to one person.",
+            MailInput,
+            deadline=timedelta(minutes=2),
+            activity=mail.send,
+        ),
+        Kind(
+            "analytics",
+            "Record that something happened.",
+            AnalyticsInput,
+            deadline=timedelta(minutes=1),
+            activity=analytics.record,
+        ),
+    )
+}
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of that name. Raises UnknownKindError."""
+    try:
+        return KINDS[name]
+    except KeyError:
+        raise UnknownKindError(f"there is no such kind of job; there are {', '.join(sorted(KINDS))}") from None

@@ -1,0 +1,111 @@
+"""The connections that all jobs share: one set of Azure and HTTP clients for each process, made on first use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ResourceExistsError
+from azure.data.tables.aio import TableClient, TableServiceClient
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.storage.queue.aio import QueueClient, QueueServiceClient
+
+from jobs.settings import settings
+
+TABLES = ("jobs", "stock", "orders", "analytics")
+CONTAINERS = ("claims", "results")
+QUEUES = ("jobs", "jobs-urgent")
+
+_RETRIES = {"retry_total": 2, "initial_backoff": 1, "connection_timeout": 5, "read_timeout": 20}
+"""Short, because whoever calls storage here is tried again by its queue, its orchestrator or its HTTP client."""
+
+
+class Clients:
+    """Clients for storage and HTTP. They hold connections, so they belong to one event loop, which shares them."""
+
+    @cached_property
+    def table_service(self) -> TableServiceClient:
+        return self._service(TableServiceClient, "table")
+
+    @cached_property
+    def blob_service(self) -> BlobServiceClient:
+        return self._service(BlobServiceClient, "blob")
+
+    @cached_property
+    def queue_service(self) -> QueueServiceClient:
+        return self._service(QueueServiceClient, "queue")
+
+    @cached_property
+    def http(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    def table(self, name: str) -> TableClient:
+        return self.table_service.get_table_client(name)
+
+    def container(self, name: str) -> ContainerClient:
+        return self.blob_service.get_container_client(name)
+
+    def queue(self, name: str) -> QueueClient:
+        """A queue whose messages are plain text, as host.json's `messageEncoding: none` has it."""
+        return self.queue_service.get_queue_client(name)
+
+    async def provide(self) -> None:
+        """Create the tables, containers and queues that are not there yet. Done once a process; harmless to repeat.
+
+        The host creates no queue that it listens to (functions-host.md §4), so it begins to listen after this.
+        """
+        if self._provided is None:
+            creations = [self.table(name).create_table() for name in TABLES]
+            creations += [self.container(name).create_container() for name in CONTAINERS]
+            creations += [self.queue(name).create_queue() for name in QUEUES]
+            self._provided = asyncio.gather(*map(_unless_it_exists, creations))
+        try:
+            await asyncio.shield(self._provided)
+        except Exception:
+            self._provided = None
+            raise
+
+    _provided: asyncio.Future | None = None
+
+    async def close(self) -> None:
+        """Let go of all connections. Only tests need it: in a host they last as long as the process."""
+        for name in ("table_service", "blob_service", "queue_service", "http", "_credential"):
+            if client := self.__dict__.pop(name, None):
+                await client.close()
+
+    def _service(self, client: type, service: str):
+        if connection_string := settings().storage_connection_string:
+            return client.from_connection_string(connection_string, **_RETRIES)
+        url = settings().storage_url(service)
+        if service == "table":
+            return client(endpoint=url, credential=self._credential, **_RETRIES)
+        return client(account_url=url, credential=self._credential, **_RETRIES)
+
+    @cached_property
+    def _credential(self) -> AsyncTokenCredential:
+        # Imported here because it takes a tenth of a second, and a connection string needs none of it.
+        from azure.identity.aio import DefaultAzureCredential
+
+        return DefaultAzureCredential()
+
+
+_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Clients] = WeakKeyDictionary()
+
+
+def clients() -> Clients:
+    """The clients of the running event loop. A worker has one loop; tests have many."""
+    loop = asyncio.get_running_loop()
+    try:
+        return _by_loop[loop]
+    except KeyError:
+        return _by_loop.setdefault(loop, Clients())
+
+
+async def _unless_it_exists(creation: Awaitable[object]) -> None:
+    with suppress(ResourceExistsError):
+        await creation

@@ -1,0 +1,106 @@
+"""The errors of a job: whether trying again can help, what to call it, and what its owner may be told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class JobError(Exception):
+    """A job, or one step of it, did not succeed.
+
+    The message says what went wrong and what to do; it must not contain sensitive input, because it travels into
+    logs, the Durable history and the job's status.
+    """
+
+    retryable = False
+    retry_after: float | None = None
+    """Seconds to wait before the next try, when the other side said so."""
+
+    @property
+    def type(self) -> str:
+        """The name of the error in statuses, logs and dead letters: the class name without `Error`."""
+        return self.__class__.__name__.removesuffix("Error")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a status shows of the error."""
+        return {"type": self.type, "message": str(self), "retryable": self.retryable}
+
+
+class TransientError(JobError):
+    """It may work the next time: a service was busy, unreachable or slow."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after: float | None = None):
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PermanentError(JobError):
+    """It will never work, however often it is tried."""
+
+
+class NotAJobError(PermanentError):
+    """The bytes that arrived are no job: not UTF-8, not JSON, or not an object."""
+
+
+class UnknownKindError(PermanentError):
+    """The catalog has no such kind."""
+
+
+class InvalidInputError(PermanentError):
+    """The job's fields break its kind's input model."""
+
+    def __init__(self, message: str, fields: list[dict[str, str]] | None = None):
+        """`fields` names each field that is wrong: `[{"field": "lines.0.quantity", "message": "…"}]`."""
+        super().__init__(message)
+        self.fields = fields or []
+
+
+class TooLargeError(PermanentError):
+    """The input is larger than a job may be."""
+
+
+class JobConflictError(PermanentError):
+    """The id is taken by a job with another input."""
+
+
+class JobNotFoundError(PermanentError):
+    """There is no job of that kind and id."""
+
+
+class TooLateError(PermanentError):
+    """The job has gone too far to be cancelled, or is finished."""
+
+
+class JobCancelledError(PermanentError):
+    """Somebody asked for the job to be cancelled, in time."""
+
+
+class DeadlineExceededError(PermanentError):
+    """The job took longer than its kind may take."""
+
+
+class JobFinishedError(PermanentError):
+    """The job has already ended: nothing is left to do."""
+
+
+class JobBusyError(PermanentError):
+    """Another delivery of the same job is doing it."""
+
+
+class SettingMissingError(PermanentError):
+    """An app setting that this step needs is not set."""
+
+
+class ActivityFailedError(PermanentError):
+    """An activity ended with an error that its orchestrator now knows by name only."""
+
+    def __init__(self, type: str, message: str):
+        super().__init__(message)
+        self._type = type
+
+    @property
+    def type(self) -> str:
+        """The name the activity gave the error."""
+        return self._type

@@ -1,0 +1,90 @@
+"""What a job of each kind must be given: pydantic models that refuse what they do not know."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+
+class Sensitive:
+    """Marks a field that must not travel in queue messages, the Durable history, logs or statuses."""
+
+
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+SENSITIVE = Sensitive()
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PRINTABLE)]
+Prose = Annotated[
+    str, StringConstraints(min_length=1, max_length=100_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
+]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+Email = Annotated[
+    str, StringConstraints(max_length=254, pattern=r"^[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
+]
+Sku = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
+Number = Annotated[int, Field(ge=-(2**53), le=2**53)]
+
+
+class Input(BaseModel):
+    """Strict: no unknown fields, no conversion between types, no values in error texts. JSON names are camelCase."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        alias_generator=to_camel,
+        populate_by_name=True,
+    )
+
+
+class Customer(Input):
+    """Who orders, and where the parcel goes."""
+
+    id: Identifier
+    name: Text
+    email: Email
+    address: Text
+
+
+class OrderLine(Input):
+    """So many pieces of one article. The price is the shop's, never the client's."""
+
+    sku: Sku
+    quantity: Annotated[int, Field(ge=1, le=1000)]
+
+
+class OrderInput(Input):
+    """An order. `card` is the token that the payment page gave the client, never a card number."""
+
+    customer: Annotated[Customer, SENSITIVE]
+    card: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{4,64}$"), SENSITIVE]
+    currency: Currency
+    lines: Annotated[list[OrderLine], Field(min_length=1, max_length=50)]
+
+    @model_validator(mode="after")
+    def _one_line_per_article(self) -> OrderInput:
+        skus = [line.sku for line in self.lines]
+        if len(set(skus)) != len(skus):
+            raise ValueError("lines must name each sku once; add the quantities up")
+        return self
+
+
+class MailInput(Input):
+    """A plain-text mail to one person."""
+
+    to: Annotated[Email, SENSITIVE]
+    subject: Annotated[Text, SENSITIVE]
+    text: Annotated[Prose, SENSITIVE]
+
+
+class AnalyticsInput(Input):
+    """One thing that happened, with what is worth counting about it. Put no personal data in the properties."""
+
+    event: Name
+    properties: Annotated[dict[Name, Text | Number | float | bool], Field(max_length=50)] = {}

@@ -1,0 +1,120 @@
+"""A job as it is submitted: what arrived, checked against its kind's input model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.alias_generators import to_camel
+
+from jobs import claim_check, strict_json
+from jobs.catalog import Kind, kind_named
+from jobs.errors import InvalidInputError, NotAJobError
+from jobs.inputs import Input
+from jobs.ledger import JobRef, now, written
+
+JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+CorrelationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+Priority = Literal["normal", "urgent"]
+
+MOST_FIELDS_NAMED = 20
+"""An answer names at most so many wrong fields: enough to repair a job, too few to make the answer a burden."""
+
+
+class Envelope(BaseModel):
+    """All about a job but its input: what a queue message says, and what the HTTP door reads from URL and headers."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, alias_generator=to_camel, populate_by_name=True
+    )
+
+    kind: Annotated[str, Field(max_length=80)]
+    id: JobId
+    input: dict[str, Any] = Field(default_factory=dict)
+    correlation_id: CorrelationId = Field(default_factory=lambda: uuid4().hex)
+    enqueued_at: AwareDatetime | None = None
+    priority: Priority = "normal"
+    hand_over: Annotated[str, Field(max_length=80)] | None = None
+    """Set by the app itself on a job that is already in the ledger: the id of this hand-over."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job whose input is good."""
+
+    kind: Kind
+    id: str
+    input: Input
+    correlation_id: str
+    submitted_at: str = field(default_factory=now)
+    priority: Priority = "normal"
+
+    @cached_property
+    def content(self) -> bytes:
+        """The input in its one spelling."""
+        return strict_json.canonical(self.input.model_dump(mode="json", by_alias=True))
+
+    @cached_property
+    def digest(self) -> str:
+        """Tells two inputs apart without keeping either."""
+        return sha256(self.content).hexdigest()
+
+    @property
+    def claim(self) -> str | None:
+        """The blob in which the input must wait, if it must: see `jobs.claim_check`."""
+        if self.kind.sensitive_fields or len(self.content) > claim_check.LARGEST_INLINE_INPUT:
+            return claim_check.name(self.kind.name, self.id)
+        return None
+
+    @property
+    def travelling_input(self) -> dict[str, Any]:
+        """What of the input may be seen in messages and history: nothing sensitive, nothing large."""
+        if len(self.content) > claim_check.LARGEST_INLINE_INPUT:
+            return {}
+        return self.input.model_dump(mode="json", by_alias=True, exclude=set(self.kind.sensitive_fields))
+
+    @property
+    def ref(self) -> JobRef:
+        return JobRef(self.kind.name, self.id, self.correlation_id, self.submitted_at, self.claim)
+
+
+def parse(envelope: Envelope) -> Job:
+    """Check the input that came in the envelope. Raises UnknownKindError, InvalidInputError."""
+    kind = kind_named(envelope.kind)
+    try:
+        checked = kind.input_model.model_validate(envelope.input)
+    except ValidationError as error:
+        raise invalid(error, f"the input of a {kind.name} job is not right") from None
+    return Job(
+        kind=kind,
+        id=envelope.id,
+        input=checked,
+        correlation_id=envelope.correlation_id,
+        submitted_at=written(envelope.enqueued_at) if envelope.enqueued_at else now(),
+        priority=envelope.priority,
+    )
+
+
+def open_envelope(fields: Any) -> Envelope:
+    """The envelope in what was parsed from JSON. Raises NotAJobError, InvalidInputError."""
+    if not isinstance(fields, dict) or "kind" not in fields:
+        raise NotAJobError('a job is a JSON object with at least "kind" and "input"')
+    try:
+        return Envelope.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error, "the fields of the job are not right") from None
+
+
+def invalid(error: ValidationError, message: str) -> InvalidInputError:
+    """What pydantic found, by field, without any of the values."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    fields = [
+        {"field": ".".join(str(part)[:100] for part in each["loc"]), "message": each["msg"]}
+        for each in found[:MOST_FIELDS_NAMED]
+    ]
+    named = "; ".join(f"{each['field']}: {each['message']}" if each["field"] else each["message"] for each in fields)
+    return InvalidInputError(f"{message}: {named}", fields)

@@ -1,0 +1,237 @@
+"""The ledger of jobs: one table row a job, which decides what exists, who does it, and how it ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+
+from jobs import telemetry
+from jobs.clients import clients
+from jobs.errors import JobBusyError, JobFinishedError, JobNotFoundError
+
+PENDING, RUNNING = "Pending", "Running"
+COMPLETED, FAILED, CANCELLED = "Completed", "Failed", "Cancelled"
+FINAL = (COMPLETED, FAILED, CANCELLED)
+STATES = (PENDING, RUNNING, *FINAL)
+
+
+@dataclass(frozen=True)
+class JobRef:
+    """What travels instead of the job: who it is and where the rest lies. Plain JSON values, nothing sensitive."""
+
+    kind: str
+    id: str
+    correlation_id: str
+    submitted_at: str
+    claim: str | None = None
+    """The blob that holds the input, when it must not travel (see `jobs.claim_check`)."""
+    tag: str | None = None
+    """The ETag of the row as it was submitted: whoever begins the job need not read the row first."""
+
+    @property
+    def instance_id(self) -> str:
+        """The id of the job's Durable instance, and the root of its idempotency keys."""
+        return f"{self.kind}-{self.id}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the ledger. Times are ISO 8601 in UTC with microseconds, so that they sort as text."""
+
+    job: JobRef
+    state: str
+    digest: str
+    started_at: str | None = None
+    completed_at: str | None = None
+    runner: str | None = None
+    attempt: int = 1
+    result: Any = None
+    result_blob: str | None = None
+    error: dict[str, Any] | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """From the submission to the start."""
+        return _seconds(self.job.submitted_at, self.started_at)
+
+    @property
+    def run_seconds(self) -> float | None:
+        """From the start to the end."""
+        return _seconds(self.started_at, self.completed_at)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job that has begun: what `end` needs to know so as not to read the row again."""
+
+    started_at: str
+    tag: str
+    attempt: int = 1
+
+
+def written(moment: datetime) -> str:
+    """A moment (with a time zone) as the ledger writes it."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def now() -> str:
+    """The present moment, as the ledger writes it."""
+    return written(datetime.now(UTC))
+
+
+async def submit(job: JobRef, digest: str) -> tuple[Entry, bool]:
+    """Insert a row for the job unless there is one. Returns the row, and whether it is new."""
+    row = {
+        "PartitionKey": job.kind,
+        "RowKey": job.id,
+        "state": PENDING,
+        "digest": digest,
+        "correlationId": job.correlation_id,
+        "submittedAt": job.submitted_at,
+    }
+    if job.claim:
+        row["claim"] = job.claim
+    try:
+        created = await _table().create_entity(row)
+    except ResourceExistsError:
+        return await get(job.kind, job.id), False
+    return _entry(row, created["etag"]), True
+
+
+async def get(kind: str, id: str) -> Entry:
+    """The job's row. Raises JobNotFoundError."""
+    try:
+        row = await _table().get_entity(kind, id)
+    except ResourceNotFoundError:
+        raise JobNotFoundError(f"there is no {kind} job {id!r}") from None
+    return _entry(row, row.metadata["etag"])
+
+
+async def begin(job: JobRef, *, runner: str, attempt: int = 1) -> Run:
+    """Enter the job's start, once, and log it. Every repetition by the same `runner` gets the same run.
+
+    Raises JobFinishedError when the job has ended, JobBusyError when another runner is doing it.
+    """
+    tag = job.tag
+    while True:
+        if tag is not None:
+            started_at = now()
+            changes = {"state": RUNNING, "startedAt": started_at, "runner": runner, "attempt": attempt}
+            if new_tag := await _merge(job, tag, changes):
+                telemetry.job_started(job, wait_seconds=_seconds(job.submitted_at, started_at), attempt=attempt)
+                return Run(started_at, new_tag, attempt)
+        entry = await get(job.kind, job.id)
+        if entry.is_final:
+            raise JobFinishedError(f"the job ended as {entry.state} at {entry.completed_at}")
+        if entry.state == RUNNING:
+            if entry.runner != runner:
+                raise JobBusyError("another delivery of this job is doing it")
+            return Run(entry.started_at, entry.job.tag, max(attempt, entry.attempt))
+        tag = entry.job.tag
+
+
+async def end(
+    job: JobRef,
+    run: Run | None,
+    state: str,
+    *,
+    result: Any = None,
+    result_blob: str | None = None,
+    error: Mapping[str, Any] | None = None,
+) -> None:
+    """Enter the job's end, once, and log it. `run` None: the row is read first, and the job may never have begun."""
+    changes: dict[str, Any] = {"state": state}
+    if result is not None:
+        changes["result"] = json.dumps(result)
+    if result_blob is not None:
+        changes["resultBlob"] = result_blob
+    if error is not None:
+        changes["error"] = json.dumps(error)
+    while True:
+        if run is None:
+            entry = await get(job.kind, job.id)
+            if entry.is_final:
+                return
+            run = Run(entry.started_at, entry.job.tag, entry.attempt)
+        completed_at = changes["completedAt"] = now()
+        if await _merge(job, run.tag, changes):
+            break
+        run = None
+    telemetry.job_ended(
+        job,
+        state,
+        wait_seconds=_seconds(job.submitted_at, run.started_at),
+        run_seconds=_seconds(run.started_at, completed_at),
+        attempt=run.attempt,
+        error=error,
+    )
+
+
+async def withdraw(entry: Entry) -> bool:
+    """Cancel a job that has not begun. False when it has begun meanwhile."""
+    if await _merge(entry.job, entry.job.tag, {"state": CANCELLED, "completedAt": now()}) is None:
+        return False
+    telemetry.job_ended(entry.job, CANCELLED, wait_seconds=None, run_seconds=None, attempt=0)
+    return True
+
+
+async def page(
+    *, kind: str | None, state: str | None, since: str | None, top: int, continuation: dict[str, str] | None
+) -> tuple[list[Entry], dict[str, str] | None]:
+    """Up to `top` rows ordered by kind and id, submitted at or after `since`; and where to go on, None at the end."""
+    wanted = {"PartitionKey eq @kind": kind, "state eq @state": state, "submittedAt ge @since": since}
+    query = " and ".join(condition for condition, value in wanted.items() if value is not None)
+    parameters = {"kind": kind, "state": state, "since": since}
+    pages = _table().query_entities(query, parameters=parameters, results_per_page=top).by_page(continuation)
+    async for rows in pages:
+        return [_entry(row, row.metadata["etag"]) async for row in rows], pages.continuation_token
+    return [], None
+
+
+def _table() -> TableClient:
+    return clients().table("jobs")
+
+
+async def _merge(job: JobRef, tag: str, changes: dict[str, Any]) -> str | None:
+    row = {"PartitionKey": job.kind, "RowKey": job.id, **changes}
+    try:
+        merged = await _table().update_entity(
+            row, mode=UpdateMode.MERGE, etag=tag, match_condition=MatchConditions.IfNotModified
+        )
+    except ResourceModifiedError:
+        return None
+    return merged["etag"]
+
+
+def _entry(row: Mapping[str, Any], tag: str) -> Entry:
+    job = JobRef(row["PartitionKey"], row["RowKey"], row["correlationId"], row["submittedAt"], row.get("claim"), tag)
+    return Entry(
+        job=job,
+        state=row["state"],
+        digest=row["digest"],
+        started_at=row.get("startedAt"),
+        completed_at=row.get("completedAt"),
+        runner=row.get("runner"),
+        attempt=row.get("attempt", 1),
+        result=json.loads(row.get("result", "null")),
+        result_blob=row.get("resultBlob"),
+        error=json.loads(row.get("error", "null")),
+    )
+
+
+def _seconds(start: str | None, end: str | None) -> float | None:
+    if start is None or end is None:
+        return None
+    return round(max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()), 3)

@@ -1,0 +1,134 @@
+"""How an orchestrator calls an activity: again after transient errors, with growing pauses; never after a permanent one.
+
+Everything here is replayed, so nothing is random and the only clock is the context's: the jitter comes from a hash of
+instance, step and attempt. The pause is a Durable timer, which survives a restart and may be long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+from azure.durable_functions import DurableOrchestrationContext
+from azure.durable_functions.models.Task import TaskBase
+
+from jobs.errors import ActivityFailedError, JobCancelledError
+
+Steps = Generator[TaskBase, Any, Any]
+LONGEST_RETRY_AFTER = 3600.0
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often, and how long to wait in between. Times are seconds.
+
+    The n-th pause is `first * factor**(n-1)`, at most `cap`, of which jitter takes away up to half.
+    """
+
+    attempts: int = 5
+    first: float = 1.0
+    factor: float = 2.0
+    cap: float = 60.0
+    crashes: int = 3
+    """Attempts for an activity that raises instead of returning an outcome: it is a bug, or a worker that was lost."""
+
+    def pause(self, key: str, attempt: int, retry_after: float | None) -> timedelta:
+        """How long to wait after this attempt: at least as long as the other side asked for, up to an hour of it."""
+        full = min(self.cap, self.first * self.factor ** (attempt - 1))
+        jittered = full * (1.0 - _fraction(f"{key}/{attempt}") / 2)
+        return timedelta(seconds=max(jittered, min(retry_after or 0.0, LONGEST_RETRY_AFTER)))
+
+
+def call(
+    context: DurableOrchestrationContext,
+    activity: str,
+    arguments: dict[str, Any],
+    policy: RetryPolicy,
+    cancel: TaskBase | None = None,
+) -> Steps:
+    """Call an activity until it succeeds, and return its outcome (see `jobs.call`): use with `yield from`.
+
+    `cancel`: a wait for the event that ends the pauses early. The running attempt is never cut short, since what it did
+    would stay unknown. Racing the wait with each attempt is also what opens it: the SDK opens what is yielded only.
+
+    Raises ActivityFailedError, with the type the activity named, after a permanent error or the last attempt;
+    JobCancelledError when cancelled during a pause.
+    """
+    for attempt in range(1, policy.attempts + 1):
+        task = context.call_activity(activity, {**arguments, "attempt": attempt})
+        if cancel is not None:
+            yield context.task_any([task, cancel])
+        error, outcome = yield from _settle(task, activity, attempt, policy)
+        if error is None:
+            return outcome
+        if not error["retryable"] or attempt == policy.attempts:
+            break
+        yield from _pause(context, policy.pause(_key(context, activity), attempt, error.get("retryAfter")), cancel)
+    raise ActivityFailedError(error["type"], error["message"])
+
+
+def call_all(context: DurableOrchestrationContext, calls: dict[str, dict[str, Any]], policy: RetryPolicy) -> Steps:
+    """Call several activities together, each until it succeeds. `calls`: arguments by activity.
+
+    Returns outcomes by activity, `{"ok": …}` or `{"error": …}`: a failure does not keep the others from finishing.
+    """
+    outcomes: dict[str, dict[str, Any]] = {}
+    open_calls = dict(calls)
+    for attempt in range(1, policy.attempts + 1):
+        tasks = {
+            activity: context.call_activity(activity, {**arguments, "attempt": attempt})
+            for activity, arguments in open_calls.items()
+        }
+        # One that raises ends the wait for all; each says below how it fared.
+        with suppress(Exception):
+            yield context.task_all(list(tasks.values()))
+        pauses = []
+        for activity, task in tasks.items():
+            error, outcome = yield from _settle(task, activity, attempt, policy)
+            outcomes[activity] = outcome
+            if error is None or not error["retryable"]:
+                del open_calls[activity]
+            else:
+                pauses.append(policy.pause(_key(context, activity), attempt, error.get("retryAfter")))
+        if not open_calls or attempt == policy.attempts:
+            break
+        yield from _pause(context, max(pauses), None)
+    return outcomes
+
+
+def _settle(task: TaskBase, activity: str, attempt: int, policy: RetryPolicy) -> Steps:
+    """Wait for one attempt. Returns its error or None, and its outcome."""
+    try:
+        outcome = yield task
+    except Exception:
+        error = {
+            "type": "Unexpected",
+            "message": f"activity {activity} failed unexpectedly, attempt {attempt}: see the host's log",
+            "retryable": attempt < policy.crashes,
+        }
+        return error, {"error": error}
+    return outcome.get("error"), outcome
+
+
+def _pause(context: DurableOrchestrationContext, length: timedelta, cancel: TaskBase | None) -> Steps:
+    timer = context.create_timer(context.current_utc_datetime + length)
+    if cancel is None:
+        yield timer
+        return
+    winner = yield context.task_any([timer, cancel])
+    if winner is cancel:
+        timer.cancel()
+        raise JobCancelledError("the job was cancelled while it waited to try again")
+
+
+def _key(context: DurableOrchestrationContext, activity: str) -> str:
+    return f"{context.instance_id}/{activity}"
+
+
+def _fraction(text: str) -> float:
+    """A number from 0 to 1 that looks random and is always the same for the same text."""
+    return int.from_bytes(sha256(text.encode()).digest()[:8]) / 2**64

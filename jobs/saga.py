@@ -1,0 +1,121 @@
+"""The saga: steps that are all done, or else all undone, newest first.
+
+An undo is registered before its action is tried, because an attempt that seems to have failed may still have done its
+work. So every undo must also be right when the action never happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from azure.durable_functions import DurableOrchestrationContext
+
+from jobs import retry
+from jobs.errors import DeadlineExceededError, JobCancelledError, JobError
+from jobs.retry import RetryPolicy, Steps
+
+ACTION = RetryPolicy()
+UNDO = RetryPolicy(attempts=8, crashes=8)
+CLOSING = RetryPolicy(attempts=20, cap=300.0, crashes=20)
+
+ALREADY_ENDED = "JobFinished"
+"""The error of an instance's first step when the job has ended: started twice, it must do and undo nothing."""
+
+CANCEL = "cancel"
+"""The external event that asks a job to stop."""
+
+
+class JobFailedError(Exception):
+    """Ends the Durable instance of a failed job as Failed too. The job's status says the same, and why."""
+
+
+class Saga:
+    """One job's way through its steps. Create it first thing in the orchestrator, and leave by `complete` or `undo`."""
+
+    def __init__(self, context: DurableOrchestrationContext, plan: Sequence[str]):
+        """`plan`: the activities in order, for the progress that a status shows."""
+        arguments = context.get_input()
+        self.input: dict[str, Any] = arguments["input"]
+        self._context = context
+        self._plan = plan
+        self._job: dict[str, Any] = arguments["job"]
+        self._run: dict[str, Any] | None = None
+        self._undos: list[tuple[str, dict[str, Any]]] = []
+        self._deadline = context.current_utc_datetime + timedelta(seconds=arguments["deadlineSeconds"])
+        # One wait for the whole job: the SDK would give an early event to every wait opened later (durable.md §1.5).
+        self._cancel = context.wait_for_external_event(CANCEL)
+
+    def do(self, activity: str, input: dict[str, Any], *, undo: str | None = None, final: bool = False) -> Steps:
+        """Do one step, and return what its activity returned: use with `yield from`.
+
+        `undo` is the activity that takes it back; it gets the same input. With a `final` step a cancel comes too late.
+        Raises ActivityFailedError, JobCancelledError, DeadlineExceededError: hand them to `undo`.
+        """
+        if self._cancel.is_completed:
+            raise JobCancelledError("the job was cancelled")
+        if self._context.current_utc_datetime > self._deadline:
+            raise DeadlineExceededError(f"the job's time was over before {activity}")
+        if undo:
+            self._undos.append((undo, input))
+        self._show(activity, cancellable=not final)
+        arguments = self._arguments(activity, input)
+        if self._run is None:
+            arguments["begin"] = True
+        outcome = yield from retry.call(self._context, activity, arguments, ACTION, None if final else self._cancel)
+        self._run = outcome.get("run", self._run)
+        return outcome["ok"]
+
+    def also(self, inputs: dict[str, dict[str, Any]]) -> Steps:
+        """Do several steps together whose failure does not undo the job. `inputs` by activity.
+
+        Returns the errors by activity: empty when all went well.
+        """
+        self._show(next(iter(inputs)), cancellable=False)
+        calls = {activity: self._arguments(activity, input) for activity, input in inputs.items()}
+        outcomes = yield from retry.call_all(self._context, calls, ACTION)
+        return {activity: outcome["error"] for activity, outcome in outcomes.items() if "error" in outcome}
+
+    def complete(self, result: Any) -> Steps:
+        """End the job as Completed."""
+        yield from self._end("Completed", result=result)
+        return {"status": "Completed"}
+
+    def undo(self, error: JobError) -> Steps:
+        """Take back what was done, newest first, and end the job: as Cancelled when that was the wish, else as Failed.
+
+        What could not be taken back is named in the error's `openCompensations`, and the job is Failed in any case.
+        """
+        if error.type == ALREADY_ENDED:
+            return {"status": ALREADY_ENDED}
+        open_compensations = []
+        while self._undos:
+            activity, input = self._undos.pop()
+            self._show(activity, cancellable=False)
+            try:
+                yield from retry.call(self._context, activity, self._arguments(activity, input), UNDO)
+            except JobError:
+                open_compensations.append(activity)
+        if isinstance(error, JobCancelledError) and not open_compensations:
+            yield from self._end("Cancelled")
+            return {"status": "Cancelled"}
+        description = error.to_dict()
+        if open_compensations:
+            description["openCompensations"] = open_compensations
+        yield from self._end("Failed", error=description)
+        raise JobFailedError(f"{description['type']}: {description['message']}")
+
+    def _end(self, state: str, **details: Any) -> Steps:
+        arguments = self._arguments("end_job", {"state": state, "run": self._run, **details})
+        yield from retry.call(self._context, "end_job", arguments, CLOSING)
+
+    def _arguments(self, activity: str, input: dict[str, Any]) -> dict[str, Any]:
+        return {"job": self._job, "step": activity, "input": input}
+
+    def _show(self, step: str, *, cancellable: bool) -> None:
+        done = self._plan.index(step) if step in self._plan else None
+        progress = {"step": step, "cancellable": cancellable}
+        if done is not None:
+            progress["percent"] = 100 * done // len(self._plan)
+        self._context.set_custom_status(progress)

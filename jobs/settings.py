@@ -1,0 +1,103 @@
+"""The one place that reads app settings."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from jobs.errors import SettingMissingError
+
+STORAGE = "AzureWebJobsStorage"
+HOST_JSON = Path(__file__).parent.parent / "host.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """App settings, typed. Times are seconds, sizes bytes."""
+
+    storage_connection_string: str | None
+    storage_urls: Mapping[str, str]
+    payment_gateway_url: str | None
+    smtp_host: str | None
+    smtp_port: int
+    mail_from: str | None
+    max_dequeue_count: int
+    gateway_timeout: float = 30.0
+    smtp_timeout: float = 30.0
+    result_url_lifetime: float = 900.0
+
+    def required(self, name: str) -> str:
+        """The value of a setting that the caller cannot do without.
+
+        Raises SettingMissingError, naming the app setting.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise SettingMissingError(
+                f"the app setting {name.upper()} is missing: set it in local.settings.json (Values), "
+                "or among the function app's settings in Azure"
+            )
+        return value
+
+    def storage_url(self, service: str) -> str:
+        """The URL of a storage service ("blob", "queue" or "table") that is reached with the app's identity.
+
+        Raises SettingMissingError when no storage account is configured.
+        """
+        try:
+            return self.storage_urls[service]
+        except KeyError:
+            raise SettingMissingError(
+                f"no storage account is configured: set {STORAGE} to a connection string "
+                f"(UseDevelopmentStorage=true for Azurite), or {STORAGE}__accountName to use the app's identity"
+            ) from None
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once; `settings.cache_clear()` reads them again."""
+    return read(os.environ)
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """Settings from an environment; empty values count as not set."""
+
+    def text(name: str) -> str | None:
+        return environ.get(name) or None
+
+    return Settings(
+        storage_connection_string=text(STORAGE),
+        storage_urls=_storage_urls(environ),
+        payment_gateway_url=(text("PAYMENT_GATEWAY_URL") or "").rstrip("/") or None,
+        smtp_host=text("SMTP_HOST"),
+        smtp_port=int(text("SMTP_PORT") or 25),
+        mail_from=text("MAIL_FROM"),
+        max_dequeue_count=_max_dequeue_count(environ),
+    )
+
+
+def _storage_urls(environ: Mapping[str, str]) -> dict[str, str]:
+    """The services of an identity-based connection, named as Azure Functions names them (functions-host.md §1.4)."""
+    urls = {}
+    for service in ("blob", "queue", "table"):
+        if url := environ.get(f"{STORAGE}__{service}ServiceUri"):
+            urls[service] = url
+        elif account := environ.get(f"{STORAGE}__accountName"):
+            urls[service] = f"https://{account}.{service}.core.windows.net"
+    return urls
+
+
+def _max_dequeue_count(environ: Mapping[str, str]) -> int:
+    """How often the host delivers a queue message before it moves it to the poison queue.
+
+    It is the host's setting, read from where the host reads it (functions-host.md §1.6, §4).
+    """
+    override = environ.get("AzureFunctionsJobHost__extensions__queues__maxDequeueCount")
+    if override:
+        return int(override)
+    queues = json.loads(HOST_JSON.read_text())["extensions"]["queues"]
+    return queues["maxDequeueCount"]

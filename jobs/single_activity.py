@@ -1,0 +1,65 @@
+"""A job that is one activity, done while its queue message is held: the queue repeats it, the ledger does it once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from jobs import ledger, results, telemetry
+from jobs.call import Call
+from jobs.catalog import Kind
+from jobs.errors import DeadlineExceededError, JobBusyError, JobError, JobFinishedError, PermanentError
+from jobs.ledger import JobRef
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One delivery of a queue message. `message_id` stays the same when the message is delivered again."""
+
+    message_id: str
+    attempt: int
+    is_last: bool
+    """Whether the host moves the message to the poison queue when this delivery fails."""
+    inserted_at: str | None = None
+
+
+async def run(kind: Kind, job: JobRef, payload: dict[str, Any], delivery: Delivery) -> None:
+    """Do the job, unless it is done or another message's delivery is doing it.
+
+    Returns when the job has ended, well or for good badly. Raises when the message should be delivered again; after its
+    last delivery the job is Failed and the message goes to the poison queue.
+    """
+    try:
+        begun = await ledger.begin(job, runner=delivery.message_id, attempt=delivery.attempt)
+    except (JobFinishedError, JobBusyError):
+        return
+    with telemetry.about(job):
+        try:
+            async with asyncio.timeout(kind.deadline.total_seconds()):
+                result = await kind.activity(Call(job, kind.name, payload, delivery.attempt))
+        except PermanentError as error:
+            await ledger.end(job, begun, ledger.FAILED, error=error.to_dict())
+        except Exception as error:
+            known = _as_job_error(kind, error)
+            telemetry.step_failed(known, attempt=delivery.attempt)
+            if delivery.is_last:
+                await ledger.end(job, begun, ledger.FAILED, error=known.to_dict())
+            raise known from error
+        else:
+            await ledger.end(job, begun, ledger.COMPLETED, **await results.store(job, result))
+
+
+def _as_job_error(kind: Kind, error: Exception) -> JobError:
+    if isinstance(error, JobError):
+        return error
+    if isinstance(error, TimeoutError):
+        return DeadlineExceededError(f"a {kind.name} job may take {kind.deadline.total_seconds():.0f} s")
+    # The text of an unforeseen error might hold input, and a status must not.
+    return UnexpectedError(f"{type(error).__name__} in {kind.name}: see the host's log")
+
+
+class UnexpectedError(JobError):
+    """The activity failed in a way that nobody foresaw."""
+
+    retryable = True

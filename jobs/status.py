@@ -1,0 +1,98 @@
+"""The status of a job, as its owner sees it: the ledger's row, and Durable's word on what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from azure.durable_functions import DurableOrchestrationClient, OrchestrationRuntimeStatus
+from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
+
+from jobs import ledger, results
+from jobs.catalog import kind_named
+from jobs.errors import UnknownKindError
+from jobs.ledger import Entry
+
+Status = dict[str, Any]
+
+_STOPPED = {
+    OrchestrationRuntimeStatus.Failed: (
+        ledger.FAILED,
+        {"type": "OrchestrationFailed", "message": "the orchestration failed: see the host's log", "retryable": False},
+    ),
+    OrchestrationRuntimeStatus.Terminated: (
+        ledger.FAILED,
+        {"type": "Terminated", "message": "an operator ended the job; nothing was undone", "retryable": False},
+    ),
+}
+"""Ends that the ledger cannot know, because no step of the job was left to enter them."""
+
+
+async def read(kind: str, id: str, durable: DurableOrchestrationClient) -> Status:
+    """The status of one job. Raises UnknownKindError, JobNotFoundError."""
+    kind_named(kind)
+    return await describe(await ledger.get(kind, id), durable)
+
+
+async def describe(entry: Entry, durable: DurableOrchestrationClient | None) -> Status:
+    """The status that belongs to a row. Without `durable` it has the ledger's word only, which lacks the progress."""
+    state, error, progress = entry.state, entry.error, None
+    if state == ledger.COMPLETED:
+        progress = {"percent": 100, "step": None}
+    elif not entry.is_final and durable and _is_orchestrated(entry):
+        live = await durable.get_status(entry.job.instance_id)
+        state, error, progress = _live(entry, live)
+    status: Status = {
+        "kind": entry.job.kind,
+        "id": entry.job.id,
+        "status": state,
+        "progress": progress,
+        "correlationId": entry.job.correlation_id,
+        "submittedAt": entry.job.submitted_at,
+        "startedAt": entry.started_at,
+        "completedAt": entry.completed_at,
+        "waitSeconds": entry.wait_seconds,
+        "runSeconds": entry.run_seconds,
+    }
+    if entry.result_blob:
+        status["resultUrl"] = await results.url(entry.result_blob)
+    elif entry.result is not None:
+        status["result"] = entry.result
+    if error:
+        status["error"] = error
+    return status
+
+
+async def wait(kind: str, id: str, seconds: float) -> None:
+    """Wait until the job has ended, or for so many seconds."""
+    pause = 0.05
+    try:
+        async with asyncio.timeout(seconds):
+            while not (await ledger.get(kind, id)).is_final:
+                await asyncio.sleep(pause)
+                pause = min(1.0, pause * 1.5)
+    except TimeoutError:
+        return
+
+
+def is_final(status: Status) -> bool:
+    return status["status"] in ledger.FINAL
+
+
+def _is_orchestrated(entry: Entry) -> bool:
+    try:
+        return kind_named(entry.job.kind).orchestrator is not None
+    except UnknownKindError:
+        # An older version of the app knew the kind; its jobs can still be listed.
+        return False
+
+
+def _live(entry: Entry, live: DurableOrchestrationStatus) -> tuple[str, Any, Any]:
+    if not live:
+        return entry.state, None, None
+    if stopped := _STOPPED.get(live.runtime_status):
+        return *stopped, None
+    shown = live.custom_status if isinstance(live.custom_status, dict) else {}
+    progress = {"percent": shown.get("percent"), "step": shown.get("step")} if shown else None
+    state = "Waiting" if live.runtime_status is OrchestrationRuntimeStatus.Suspended else entry.state
+    return state, None, progress

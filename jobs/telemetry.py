@@ -1,0 +1,54 @@
+"""Structured log lines: one JSON object a line, exactly one at a job's start and one at its end."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobs.errors import JobError
+    from jobs.ledger import JobRef
+
+logger = logging.getLogger("nightshift")
+
+_context: ContextVar[Mapping[str, Any]] = ContextVar("telemetry", default=MappingProxyType({}))
+
+
+@contextmanager
+def about(job: JobRef, **fields: Any) -> Iterator[None]:
+    """Every event inside the block names the job: kind, id and correlation id, and whatever `fields` add."""
+    token = _context.set({"kind": job.kind, "id": job.id, "correlationId": job.correlation_id, **fields})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def job_started(job: JobRef, *, wait_seconds: float, attempt: int) -> None:
+    """The job has begun. `wait_seconds`: since it was submitted."""
+    with about(job):
+        _event(logging.INFO, "JobStarted", waitSeconds=wait_seconds, attempt=attempt)
+
+
+def job_ended(
+    job: JobRef, outcome: str, *, wait_seconds: float | None, run_seconds: float | None, attempt: int, error: Any = None
+) -> None:
+    """The job has ended: `outcome` is Completed, Failed or Cancelled, and the event's name is Job + outcome."""
+    level = logging.ERROR if outcome == "Failed" else logging.INFO
+    fields = {"outcome": outcome, "waitSeconds": wait_seconds, "runSeconds": run_seconds, "attempt": attempt}
+    with about(job):
+        _event(level, f"Job{outcome}", **fields, **({"error": error} if error else {}))
+
+
+def step_failed(error: JobError, *, attempt: int) -> None:
+    """One try of one step did not succeed."""
+    _event(logging.WARNING, "StepFailed", attempt=attempt, error=error.to_dict())
+
+
+def _event(level: int, name: str, **fields: Any) -> None:
+    logger.log(level, json.dumps({"event": name, **_context.get(), **fields}))

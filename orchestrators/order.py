@@ -1,0 +1,37 @@
+"""An order: stock, money, confirmation, parcel, in this order; a failure takes back what was done, newest first."""
+
+import azure.durable_functions as df
+
+from jobs.errors import JobError
+from jobs.saga import Saga
+
+blueprint = df.Blueprint()
+
+PLAN = ("reserve_stock", "charge_payment", "confirm_order", "hand_over_order", "mail_confirmation")
+
+
+@blueprint.orchestration_trigger(context_name="context")
+def order(context: df.DurableOrchestrationContext):
+    return (yield from sell(context))
+
+
+def sell(context: df.DurableOrchestrationContext):
+    """The order's steps. Nothing sensitive comes here: activities that need the customer open the claim."""
+    saga = Saga(context, PLAN)
+    currency = saga.input["currency"]
+    try:
+        wanted = {"lines": saga.input["lines"], "currency": currency}
+        sold = yield from saga.do("reserve_stock", wanted, undo="release_stock")
+
+        amount = {"amount": sold["total"], "currency": currency}
+        payment = yield from saga.do("charge_payment", amount, undo="refund_payment")
+
+        sold["charge"] = payment["charge"]
+        yield from saga.do("confirm_order", sold, undo="withdraw_order")
+        yield from saga.do("hand_over_order", {}, final=True)
+    except JobError as error:
+        return (yield from saga.undo(error))
+
+    sale = {"total": sold["total"], "currency": currency}
+    unsaid = yield from saga.also({"mail_confirmation": sale, "record_sale": sale})
+    return (yield from saga.complete({**sold, "unsaid": unsaid} if unsaid else sold))

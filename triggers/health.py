@@ -1,0 +1,87 @@
+"""Health: whether the app can reach what it needs, by name. The first call also creates what storage lacks."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import azure.durable_functions as df
+import azure.functions as func
+from azure.core.exceptions import AzureError
+
+from jobs.clients import CONTAINERS, QUEUES, TABLES, clients
+from jobs.errors import SettingMissingError
+from jobs.settings import settings
+from triggers.answers import answer_json, answering
+
+blueprint = df.Blueprint()
+
+PATIENCE = 5.0
+"""Seconds that a service has to answer."""
+
+
+@blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answering
+async def health(req: func.HttpRequest) -> func.HttpResponse:
+    """Without storage no job is accepted: 503. Without the gateway or the mail server jobs wait: 200, degraded."""
+    await _check(clients().provide)
+    needed = {f"table {name}": _table(name) for name in TABLES}
+    needed |= {f"container {name}": _container(name) for name in CONTAINERS}
+    needed |= {f"queue {name}": _queue(name) for name in QUEUES}
+    used = {"payment gateway": _gateway, "mail server": _mail_server}
+    checks = needed | used
+    found = dict(zip(checks, await asyncio.gather(*map(_check, checks.values())), strict=True))
+    missing = [name for name in needed if not found[name]["ok"]]
+    degraded = [name for name in used if not found[name]["ok"]]
+    body: dict[str, Any] = {"status": "unavailable" if missing else "degraded" if degraded else "ok"}
+    body |= {"missing": missing + degraded, "checks": found}
+    return answer_json(body, 503 if missing else 200, {"Cache-Control": "no-store"})
+
+
+async def _check(check: Callable[[], Awaitable[dict[str, Any] | None]]) -> dict[str, Any]:
+    """What one service answers: `ok`, and either its figures or the `problem`."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return {"ok": True} | (await check() or {})
+    except SettingMissingError as error:
+        return {"ok": False, "problem": str(error)}
+    except TimeoutError:
+        return {"ok": False, "problem": f"no answer within {PATIENCE:.0f} s"}
+    except (AzureError, aiohttp.ClientError, OSError) as error:
+        reason = getattr(error, "error_code", None) or type(error).__name__
+        return {"ok": False, "problem": f"{reason}: is it running? On your own machine `make run` starts all of them"}
+
+
+def _table(name: str) -> Callable[[], Awaitable[None]]:
+    async def check() -> None:
+        async for _ in clients().table(name).query_entities("PartitionKey eq ''", results_per_page=1):
+            break
+
+    return check
+
+
+def _container(name: str) -> Callable[[], Awaitable[None]]:
+    async def check() -> None:
+        await clients().container(name).get_container_properties()
+
+    return check
+
+
+def _queue(name: str) -> Callable[[], Awaitable[dict[str, int]]]:
+    async def check() -> dict[str, int]:
+        properties = await clients().queue(name).get_queue_properties()
+        return {"messages": properties.approximate_message_count}
+
+    return check
+
+
+async def _gateway() -> None:
+    url = settings().required("payment_gateway_url")
+    async with clients().http.get(url, allow_redirects=False):
+        # Any answer will do: it is there.
+        return
+
+
+async def _mail_server() -> None:
+    _, writer = await asyncio.open_connection(settings().required("smtp_host"), settings().smtp_port)
+    writer.close()

@@ -1,0 +1,171 @@
+"""The description of the HTTP API for machines, made from the catalog: what it says is what the doors check."""
+
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from jobs import ledger
+from jobs.catalog import KINDS, Kind
+from triggers.answers import answer_json, answering
+
+blueprint = df.Blueprint()
+
+PROBLEM = {"$ref": "#/components/schemas/Problem"}
+STATUS = {"$ref": "#/components/schemas/Status"}
+
+
+@blueprint.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answering
+async def openapi(req: func.HttpRequest) -> func.HttpResponse:
+    return answer_json(describe())
+
+
+def describe() -> dict[str, Any]:
+    """The whole API as OpenAPI 3.1."""
+    paths: dict[str, Any] = {f"/api/jobs/{kind.name}": {"post": _submit(kind)} for kind in KINDS.values()}
+    paths |= {
+        "/api/jobs": {"get": _list()},
+        "/api/jobs/{kind}/{id}": {"get": _operation("Read a job's status.", _named(), {200: STATUS, 404: PROBLEM})},
+        "/api/jobs/{kind}/{id}/cancel": {
+            "post": _operation(
+                "Ask a job to stop and to undo what it did.", _named(), {202: STATUS, 404: PROBLEM, 409: PROBLEM}
+            )
+        },
+        "/api/health": {"get": _operation("Whether the app reaches what it needs.", [], {200: {}, 503: {}}) | OPEN},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Nightshift jobs", "version": "1"},
+        "security": [{"functionKey": []}],
+        "paths": paths,
+        "components": {"schemas": _schemas(), "securitySchemes": {"functionKey": FUNCTION_KEY}},
+    }
+
+
+OPEN = {"security": []}
+FUNCTION_KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key"}
+
+
+def _submit(kind: Kind) -> dict[str, Any]:
+    parameters = [
+        _parameter("header", "Idempotency-Key", "The id of the job. The same id and input is the same job."),
+        _parameter("header", "Prefer", "`wait=N`: answer when the job has ended, or after N seconds."),
+        _parameter("header", "x-correlation-id", "Found again in the job's logs and in all that it calls."),
+        _parameter("query", "priority", "Urgent work has a queue of its own.", {"enum": ["normal", "urgent"]}),
+    ]
+    answers = {200: STATUS, 202: STATUS} | dict.fromkeys((400, 409, 413, 503), PROBLEM)
+    schema = {"$ref": f"#/components/schemas/{kind.input_model.__name__}"}
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return _operation(kind.summary, parameters, answers) | {"operationId": kind.name, "requestBody": body}
+
+
+def _list() -> dict[str, Any]:
+    parameters = [
+        _parameter("query", "kind", "Only jobs of this kind.", {"enum": sorted(KINDS)}),
+        _parameter("query", "status", "Only jobs in this state.", {"enum": list(ledger.STATES)}),
+        _parameter("query", "since", "Only jobs submitted then or later.", {"type": "string", "format": "date-time"}),
+        _parameter("query", "top", "So many a page.", {"type": "integer", "minimum": 1, "maximum": 1000}),
+        _parameter("query", "continuationToken", "From the page before."),
+    ]
+    page = {
+        "type": "object",
+        "properties": {
+            "jobs": {"type": "array", "items": STATUS},
+            "continuationToken": {"type": "string"},
+            "next": {"type": "string"},
+        },
+    }
+    return _operation("List jobs, ordered by kind and id.", parameters, {200: page, 400: PROBLEM, 404: PROBLEM})
+
+
+def _named() -> list[dict[str, Any]]:
+    return [
+        {"in": "path", "name": "kind", "required": True, "schema": {"enum": sorted(KINDS)}},
+        {"in": "path", "name": "id", "required": True, "schema": {"type": "string"}},
+    ]
+
+
+def _parameter(place: str, name: str, description: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"in": place, "name": name, "description": description, "schema": schema or {"type": "string"}}
+
+
+def _operation(summary: str, parameters: list[dict[str, Any]], answers: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    responses = {}
+    for status, schema in answers.items():
+        media_type = "application/problem+json" if schema is PROBLEM else "application/json"
+        responses[str(status)] = {"description": _MEANING[status], "content": {media_type: {"schema": schema}}}
+    return {"summary": summary, "parameters": parameters, "responses": responses}
+
+
+_MEANING = {
+    200: "As it is now",
+    202: "Accepted; Location says where to look",
+    400: "Not right; each wrong field is named",
+    404: "There is none",
+    409: "Not in this state",
+    413: "Too large",
+    503: "A service is missing; it is named",
+}
+
+
+def _schemas() -> dict[str, Any]:
+    schemas: dict[str, Any] = {"Status": _STATUS_SCHEMA, "Problem": _PROBLEM_SCHEMA}
+    for kind in KINDS.values():
+        schema = kind.input_model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {})
+        schemas[kind.input_model.__name__] = schema
+    return schemas
+
+
+_TIME = {"type": ["string", "null"], "format": "date-time"}
+_SECONDS = {"type": ["number", "null"]}
+_ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["type", "message", "retryable"],
+    "properties": {
+        "type": {"type": "string"},
+        "message": {"type": "string"},
+        "retryable": {"type": "boolean"},
+        "openCompensations": {"type": "array", "items": {"type": "string"}},
+    },
+}
+_STATUS_SCHEMA = {
+    "type": "object",
+    "required": ["kind", "id", "status", "correlationId", "submittedAt"],
+    "properties": {
+        "kind": {"type": "string"},
+        "id": {"type": "string"},
+        "status": {"enum": ["Pending", "Running", "Waiting", "Completed", "Failed", "Cancelled"]},
+        "progress": {
+            "type": ["object", "null"],
+            "properties": {"percent": {"type": ["integer", "null"]}, "step": {"type": ["string", "null"]}},
+        },
+        "correlationId": {"type": "string"},
+        "submittedAt": _TIME,
+        "startedAt": _TIME,
+        "completedAt": _TIME,
+        "waitSeconds": _SECONDS,
+        "runSeconds": _SECONDS,
+        "result": {},
+        "resultUrl": {"type": "string", "format": "uri"},
+        "error": _ERROR_SCHEMA,
+    },
+}
+_PROBLEM_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
