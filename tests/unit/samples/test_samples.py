@@ -1,0 +1,45 @@
+"""The samples are what they say: good inputs that pass their models, and bad ones that do not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from activities.articles import Article
+from jobs.inputs import AnalyticsInput, MailInput, OrderInput
+
+SAMPLES = Path(__file__).parents[3] / "samples"
+ORDERS = sorted(SAMPLES.glob("orders/*.json"))
+ARTICLES = [Article.model_validate(article) for article in json.loads((SAMPLES / "stock.json").read_text())]
+
+
+def test_there_are_enough():
+    assert len(ORDERS) >= 12
+    assert len({article.sku for article in ARTICLES}) == len(ARTICLES) >= 8
+
+
+@pytest.mark.parametrize("path", ORDERS, ids=lambda path: path.stem)
+def test_an_order_is_good_and_of_articles_that_the_shop_sells(path):
+    order = OrderInput.model_validate_json(path.read_text())
+    assert {line.sku for line in order.lines} <= {article.sku for article in ARTICLES}
+    assert order.currency == "EUR"
+
+
+def test_the_other_jobs_are_good():
+    MailInput.model_validate_json((SAMPLES / "jobs/mail.json").read_text())
+    AnalyticsInput.model_validate_json((SAMPLES / "jobs/analytics.json").read_text())
+
+
+def test_the_bad_order_has_three_faults():
+    with pytest.raises(ValidationError) as caught:
+        OrderInput.model_validate_json((SAMPLES / "bad/order.json").read_text())
+    assert {error["type"] for error in caught.value.errors()} == {"missing", "extra_forbidden", "int_type"}
+
+
+def test_the_readme_names_every_sample():
+    readme = (SAMPLES / "README.md").read_text()
+    files = [path.relative_to(SAMPLES) for path in SAMPLES.rglob("*.*") if path.name != "README.md"]
+    assert [str(file) for file in files if f"`{file}`" not in readme] == []
