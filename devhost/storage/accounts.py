@@ -41,8 +41,7 @@ class StorageAccounts:
         """The blob service of a connection (Azure SDK, asynchronous); raises what account() raises."""
         account = self.account(connection)
         if account not in self._blobs:
-            from azure.storage.blob import ExponentialRetry
-            from azure.storage.blob.aio import BlobServiceClient
+            from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
             # The SDK's own default first waits 15 s, long enough to look like a hang when Azurite restarts.
             retry = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4)
