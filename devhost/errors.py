@@ -14,6 +14,8 @@ class DevhostError(Exception):
         self.message = message
         self.remedy = remedy
         self.detail = detail
+        if detail:
+            self.add_note(detail)
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}" if self.remedy else self.message

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 7071
 _LAST_WORDS = 1.0
+_IDLE_LOOK = 0.005
 _NO_FUNCTIONS = "Register functions on the app in function_app.py, by decorators or with app.register_functions(...)."
 _log = logging.getLogger("devhost.host")
 
@@ -190,12 +191,12 @@ class Host:
             self.invoker.stop_retrying()
         await self._stop_listeners()
         while self._server is not None and self._server.outstanding:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(_IDLE_LOOK)
         if self.durable is not None:
             await self.durable.stop()
             self.durable = None
         while self.outstanding:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(_IDLE_LOOK)
 
     async def _tear_down(self) -> None:
         if self.durable is not None:  # out of time: what it still runs goes back to the hub when its lease ends
@@ -232,7 +233,7 @@ class Host:
                 quiet_since = started
             else:
                 quiet_since = -1
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(_IDLE_LOOK)
 
     async def _is_idle(self) -> bool:
         if self.outstanding or (self._server is not None and self._server.outstanding):

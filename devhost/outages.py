@@ -17,7 +17,7 @@ class Outages:
         """A call to `service` (its endpoint, best) failed because it does not answer. Logged once per outage."""
         if service not in self._away:
             self._away.add(service)
-            _log.error("%s does not answer (%s). Listeners keep trying and go on by themselves.", service, error)
+            _log.error("%s is unreachable (%s). Listeners keep trying and go on by themselves.", service, error)
 
     def recovered(self, service: str) -> None:
         """A call to `service` worked; cheap, so it may be called after each one."""

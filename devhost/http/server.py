@@ -33,7 +33,7 @@ def bind(address: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         bound.close()
         raise PortUnavailableError(
-            f"Port {port} on {address} is unavailable ({error}).",
+            f"Port {port} is unavailable ({address}: {error}).",
             "Close the process using that port, or specify another port using --port [-p].",
         ) from None
     return bound

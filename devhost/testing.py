@@ -1,0 +1,235 @@
+"""Function apps under test: the host in the test's process, moved by ordinary synchronous calls.
+
+As a pytest plugin (`pytest_plugins = ["devhost.testing"]`) it brings the fixtures `azurite` and `devhost_host`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+import pytest
+
+from devhost.azurite import Azurite
+from devhost.clock import Clock, VirtualClock
+from devhost.host import Host, HostOptions
+from devhost.invocation import InvocationRecord
+
+# As fast as the real host's setting goes: a test should not wait for a poll.
+_POLLING = {"AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1000000"}
+_REQUEST_SECONDS = 60.0
+
+
+class TestHost:
+    """One function app on its own thread and event loop, on a free port, for a `with` block.
+
+    Settings come from `settings` and the environment; local.settings.json is not read, so that a test means the same on
+    every machine. The Durable task hub is a new one unless `task_hub` names a file.
+    """
+
+    __test__ = False  # not a test class, whatever its name makes pytest think
+
+    def __init__(
+        self,
+        script_root: Path | str,
+        *,
+        settings: Mapping[str, str] | None = None,
+        functions: list[str] | None = None,
+        clock: Clock | None = None,
+        task_hub: Path | str | None = None,
+        enable_auth: bool = False,
+        cors: str | None = None,
+    ) -> None:
+        """`clock`: a VirtualClock unless given; pass `Clock()` for real time."""
+        self._folder = tempfile.TemporaryDirectory(prefix="devhost-")
+        self._options = HostOptions(
+            port=0,
+            address="127.0.0.1",
+            functions=functions,
+            cors=cors,
+            enable_auth=enable_auth,
+            task_hub=str(task_hub or Path(self._folder.name) / "hub.sqlite3"),
+            settings={**_POLLING, **(settings or {})},
+            use_local_settings=False,
+            clock=clock or VirtualClock(),
+        )
+        self.app = Host(Path(script_root), self._options)
+        """The host itself. It belongs to its own thread: use call()."""
+        self.invocations: list[InvocationRecord] = []
+        """Every attempt that ended, in that order."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="devhost", daemon=True)
+        self._client: httpx.Client | None = None
+        self._raised: set[int] = set()
+
+    # Life
+
+    def __enter__(self) -> TestHost:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        if error is None:
+            self._raise_faults()
+
+    def start(self) -> TestHost:
+        """Start the host. Raises the DevhostError that keeps it from starting."""
+        root = logging.getLogger()
+        self._level, level = root.level, min(root.level, logging.INFO)
+        root.setLevel(level)  # what the worker sets, so that caplog sees an app's Information lines
+        self._thread.start()
+        try:
+            self.call(self.app.start)
+        except BaseException:
+            self._close()
+            raise
+        self.call(self.app.invoker.observers.append, self.invocations.append)
+        self._client = httpx.Client(base_url=self.url, timeout=_REQUEST_SECONDS)
+        return self
+
+    def stop(self, grace: float = 5.0) -> None:
+        """Stop the host; what does not end within `grace` seconds is handed back."""
+        if self._client is None:
+            return
+        self._client.close()
+        self._client = None
+        self.call(self.app.stop, grace)
+        self._close()
+
+    def _close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        _cancel_tasks(self._loop)
+        self._loop.close()
+        logging.getLogger().setLevel(self._level)
+        self._folder.cleanup()
+
+    # HTTP
+
+    @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self.app.port
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`."""
+        return f"http://{self.host}:{self.port}"
+
+    def request(self, method: str, url: str, **given: Any) -> httpx.Response:
+        """One request; `url` may be a path or a whole URL, `given` is what httpx takes (json=, content=, headers=…)."""
+        return self._client.request(method, url, **given)
+
+    def get(self, url: str, **given: Any) -> httpx.Response:
+        """GET; see request()."""
+        return self.request("GET", url, **given)
+
+    def post(self, url: str, **given: Any) -> httpx.Response:
+        """POST; see request()."""
+        return self.request("POST", url, **given)
+
+    # Time and work
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function, or coroutine function, on the host's loop and thread, and return its result."""
+        return asyncio.run_coroutine_threadsafe(_await(function, arguments), self._loop).result()
+
+    def drain(self, timeout: float = 60.0) -> None:
+        """Wait until all is idle: queues empty, no invocation running, no orchestration with something to do.
+
+        Timers that are not due do not count. Raises the first fault of devhost itself (Host.failed), and TimeoutError
+        with what still runs after `timeout` seconds. Functions that failed are in `failures`.
+        """
+        try:
+            self.call(self._within, timeout, self.app.drain)
+        except TimeoutError:
+            self._raise_faults()
+            running = ", ".join(sorted(set(self.app.invoker.running.values()))) or "no invocation"
+            raise TimeoutError(f"not idle after {timeout:g} s; running: {running}") from None
+        self._raise_faults()
+
+    def advance(self, span: timedelta | None = None, *, timeout: float = 60.0, **parts: float) -> None:
+        """Let virtual time pass: `advance(days=30)`. Every timer on the way fires at its time, and its work is done.
+
+        Raises what drain() raises, for each of its waits.
+        """
+        clock = self.app.clock
+        if not isinstance(clock, VirtualClock):
+            raise TypeError("advance() needs the host to run on a VirtualClock")
+        self.drain(timeout)
+        target = clock.now() + (span or timedelta()) + timedelta(**parts)
+        while (due := self.call(clock.next_sleeper)) is not None and due <= target:
+            self.call(clock.jump_to, due)
+            self.drain(timeout)
+        self.call(clock.jump_to, target)
+        self.drain(timeout)
+
+    @property
+    def failures(self) -> list[InvocationRecord]:
+        """The attempts that failed."""
+        return [record for record in self.invocations if record.error is not None]
+
+    async def _within(self, seconds: float, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async with asyncio.timeout(seconds):
+            await function()
+
+    def _raise_faults(self) -> None:
+        for fault in self.app.faults:
+            if id(fault) not in self._raised:
+                self._raised.add(id(fault))
+                raise fault
+
+
+async def _await(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    result = function(*arguments)
+    return await result if inspect.isawaitable(result) else result
+
+
+def _cancel_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Let tasks that the app left behind end before their loop does."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.wait(tasks, timeout=5))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+@pytest.fixture(scope="session")
+def azurite(request: pytest.FixtureRequest) -> Iterator[Azurite]:
+    """Azurite in memory on free ports, for the whole session; see its `connection_string`."""
+    with Azurite(search_from=request.config.rootpath) as running:
+        yield running
+
+
+@pytest.fixture
+def devhost_host() -> Iterator[Callable[..., TestHost]]:
+    """A factory of running hosts, `devhost_host(script_root, settings={...})`; they stop when the test ends."""
+    hosts: list[TestHost] = []
+
+    def start(script_root: Path | str, **options: Any) -> TestHost:
+        host = TestHost(script_root, **options)
+        hosts.append(host.start())
+        return host
+
+    yield start
+    for host in reversed(hosts):
+        host.stop()
+    for host in hosts:
+        host._raise_faults()
