@@ -23,6 +23,9 @@ class TriggerData:
     """What follows "Trigger Details: "; empty means no such line."""
     binding_data: Mapping[str, Any] = field(default_factory=dict)
     """Names that {expressions} in the other bindings may use."""
+    inline: bool = False
+    """Run a sync function on the event loop itself: for what is known to be short and not to block (orchestrators),
+    since the way through the thread pool costs more than such a call."""
 
 
 class FunctionInvocationError(Exception):

@@ -198,7 +198,10 @@ class Invoker:
         for parameter in signature.outputs:
             arguments[parameter.binding.name] = Out()
 
-        result = await self._call(call, arguments, identifier)
+        if trigger.inline and not function.is_async:
+            result = _call_sync(function.callable, arguments, identifier)
+        else:
+            result = await self._call(call, arguments, identifier)
         if type(result) is _Raised:
             raise result.error if isinstance(result.error, Exception) else _as_exception(result.error)
         sys.stdout.flush()
