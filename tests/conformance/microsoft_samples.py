@@ -1,4 +1,5 @@
 """Fetches Microsoft's own samples: they come with the source distribution of azure-functions-durable, so pip can bring them."""
+
 from __future__ import annotations
 
 import subprocess
@@ -20,8 +21,20 @@ def fetch() -> Path:
     if not root.is_dir():
         CACHE.mkdir(exist_ok=True)
         subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation", "--no-binary", ":all:",
-             "--dest", str(CACHE), f"azure-functions-durable=={version('azure-functions-durable')}"],
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--no-build-isolation",
+                "--no-binary",
+                ":all:",
+                "--dest",
+                str(CACHE),
+                f"azure-functions-durable=={version('azure-functions-durable')}",
+            ],
             check=True,
         )
         with tarfile.open(CACHE / f"{release}.tar.gz") as archive:

@@ -1,4 +1,5 @@
 """Microsoft's own samples run on devhost without a change: what they answer here is what their READMEs promise."""
+
 from __future__ import annotations
 
 import json
@@ -39,14 +40,20 @@ def test_function_chaining(samples, devhost_host):
 
 def test_blueprint(samples, devhost_host):
     host = devhost_host(samples / "samples-v2" / "blueprint")
-    assert await_output(host, host.post("/api/startOrchestrator")) == ["Hello Tokyo!", "Hello Seattle!", "Hello London!"]
+    assert await_output(host, host.post("/api/startOrchestrator")) == [
+        "Hello Tokyo!",
+        "Hello Seattle!",
+        "Hello London!",
+    ]
     assert host.get("/api/HttpTrigger?name=Ada").text.startswith("Hello, Ada.")
 
 
 def test_fan_out_fan_in(samples, devhost_host, azurite):
     root = samples / "samples" / "fan_in_fan_out"
     expected = sum(
-        path.stat().st_size for path in root.rglob("*") if "E2_" in path.parent.name and path.name in ("__init__.py", "function.json")
+        path.stat().st_size
+        for path in root.rglob("*")
+        if "E2_" in path.parent.name and path.name in ("__init__.py", "function.json")
     )
     host = devhost_host(
         samples / "samples-v2" / "fan_in_fan_out", settings={"AzureWebJobsStorage": azurite.connection_string}
@@ -66,7 +73,7 @@ def test_orchestration_versioning(samples, devhost_host):
 
 # Microsoft has no v2 edition of this sample: its two functions are taken as they are and only bound by decorators,
 # the Twilio output by a queue output.
-HUMAN_INTERACTION = '''
+HUMAN_INTERACTION = """
 import importlib.util
 import pathlib
 
@@ -98,12 +105,12 @@ E4_SmsPhoneVerification = app.function_name("E4_SmsPhoneVerification")(
 async def http_start(req: func.HttpRequest, client):
     instance_id = await client.start_new(req.route_params["functionName"], client_input=req.get_json())
     return client.create_check_status_response(req, instance_id)
-'''
+"""
 
 
 @pytest.fixture
 def verification(samples, devhost_host, azurite, tmp_path):
-    """A phone verification that waits for its challenge's answer: (host, the start's answer, the code that was sent)."""
+    """A verification that waits for the answer to its challenge: the host, the answer to the start, the code sent."""
     from azure.storage.queue import QueueClient, TextBase64DecodePolicy
 
     shutil.copy(samples / "samples-v2" / "function_chaining" / "host.json", tmp_path)

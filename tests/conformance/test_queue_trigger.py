@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import azure.functions as func
 import pytest
+from azure.storage.queue import QueueClient
 
+from devhost.azurite import Azurite
 from tests.conformance.storage_host import new_name, running, until
 
 pytestmark = pytest.mark.anyio
@@ -251,3 +253,65 @@ async def test_two_functions_may_share_a_backlog_and_no_message_runs_twice(azuri
         await host.drain()
         assert await host.queue(name).approximate_count() == 0
     assert sorted(seen) == list(range(100))
+
+
+async def test_azurite_may_go_away_and_come_back(tmp_path, request, caplog):
+    caplog.set_level(logging.WARNING)
+    name, seen = new_name(), []
+    gone, back = asyncio.Event(), asyncio.Event()
+
+    async def work(msg: func.QueueMessage):
+        if msg.get_body() == b"long":
+            gone.set()
+            await back.wait()
+        seen.append(msg.get_body())
+
+    azurite = Azurite(location=tmp_path, search_from=request.config.rootpath)
+    await asyncio.to_thread(azurite.start)
+    ports = azurite.ports
+    try:
+        async with running(azurite.connection_string, queue_app(name, work)) as host:
+            await host.put(name, b"long")
+            await gone.wait()
+            await asyncio.to_thread(azurite.stop)
+            service = host.storage.queues().name
+            await until(lambda: host.outages.is_away(service))
+            back.set()
+            await until(lambda: host.records)
+            azurite = Azurite(location=tmp_path, ports=ports, search_from=request.config.rootpath)
+            await asyncio.to_thread(azurite.start)
+            await host.put(name, b"next")
+            await until(lambda: len(seen) == 2)
+            await host.drain()
+            assert await host.queue(name).approximate_count() == 0, "what ended during the outage is deleted after it"
+    finally:
+        await asyncio.to_thread(azurite.stop)
+    assert seen == [b"long", b"next"]
+    assert len([record for record in caplog.records if record.name == "devhost.outages"]) == 2
+
+
+HOST_APP = """
+import azure.functions as func
+
+app = func.FunctionApp()
+
+@app.queue_trigger("msg", "%QUEUE%", "AzureWebJobsStorage")
+@app.queue_output("out", "{queuename}-done", "AzureWebJobsStorage")
+def relay(msg: func.QueueMessage, out: func.Out[str]):
+    out.set(msg.get_json()["text"])
+"""
+
+
+async def test_the_whole_host_listens_and_drains(tmp_path, azurite, devhost_host):
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    (tmp_path / "function_app.py").write_text(HOST_APP)
+    name = new_name()
+    settings = {"AzureWebJobsStorage": azurite.connection_string, "QUEUE": name}
+    host = await asyncio.to_thread(devhost_host, tmp_path, settings=settings)
+    with QueueClient.from_connection_string(azurite.connection_string, name) as queue:
+        queue.create_queue()
+        queue.send_message(base64.b64encode(json.dumps({"queuename": name, "text": "hello"}).encode()).decode())
+    await asyncio.to_thread(host.drain)
+    with QueueClient.from_connection_string(azurite.connection_string, f"{name}-done") as queue:
+        [message] = queue.receive_messages()
+        assert base64.b64decode(message.content) == b"hello"

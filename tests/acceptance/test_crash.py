@@ -1,0 +1,84 @@
+"""`kill -9` of the host at random instants: every order ends, none is charged twice, stock and money balance."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+
+import httpx
+from azure.storage.queue import QueueClient
+
+from tests.acceptance.processes import HostProcess, wait_until
+from tests.orders import article, order
+
+KILLS = 30
+ORDERS = 40
+PRICE = 1250
+
+
+def test_kill_9_at_30_instants(shop_settings, stock, sandbox, tmp_path):
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    instants = random.Random(seed)
+    stock.load(article("CRASH", ORDERS * 2, price=PRICE))
+    # A slow gateway keeps orders on their way for as long as it takes to kill the host so often.
+    sandbox.fault({"when": {"operation": "charge"}, "fault": "slow", "delay": 0.3})
+    sandbox.fault({"when": {"operation": "authorize"}, "fault": "slow", "delay": 0.2})
+    settings = {
+        **shop_settings,
+        # A killed host hides its messages for the length of the lease, and each kill costs them one delivery.
+        "DEVHOST_QUEUE_LEASE": "3",
+        "AzureFunctionsJobHost__extensions__queues__maxDequeueCount": "100",
+    }
+    ids = [f"crash-{seed}-{number}" for number in range(ORDERS)]
+    host = HostProcess(tmp_path, settings, "--task-hub", str(tmp_path / "hub.sqlite3"))
+    to_submit = list(ids)
+    with host:
+        for _ in range(KILLS):
+            deadline = time.monotonic() + instants.uniform(0, 0.5)
+            while time.monotonic() < deadline:
+                if to_submit:
+                    submit(host.url, shop_settings, to_submit)
+                else:
+                    time.sleep(0.005)
+            host.kill()
+            host.start()
+            if instants.random() < 0.8:  # otherwise it dies while it starts
+                host.wait_ready()
+        host.wait_ready()
+        while to_submit:
+            submit(host.url, shop_settings, to_submit)
+
+        def unfinished() -> list[str]:
+            states = {id: httpx.get(f"{host.url}/api/jobs/order/{id}", timeout=30) for id in ids}
+            return [
+                id
+                for id, answer in states.items()
+                if answer.status_code != 200 or answer.json()["status"] != "Completed"
+            ]
+
+        wait_until(lambda: not unfinished(), f"every order ends (seed {seed})", seconds=90)
+
+    for id in ids:
+        kinds = [entry["kind"] for entry in sandbox.ledger(f"order-{id}")["entries"]]
+        assert sorted(kinds) == ["authorization", "charge"], f"{id}: {kinds} (seed {seed})"
+    entries = [entry for entry in sandbox.ledger()["entries"] if entry["reference"].startswith(f"order-crash-{seed}-")]
+    assert sum(entry["amount"] for entry in entries if entry["kind"] == "charge") == ORDERS * PRICE
+    assert stock.left("CRASH") == ORDERS
+
+
+def submit(url: str, settings, to_submit: list[str]) -> None:
+    """Hand in the next order by HTTP or by queue, as a client that tries again when nobody answers."""
+    id = to_submit[0]
+    job = {"kind": "order", "id": id, "input": order(id, "CRASH")}
+    if len(to_submit) % 2:
+        try:
+            answer = httpx.post(f"{url}/api/jobs/order", json=job["input"], headers={"Idempotency-Key": id}, timeout=5)
+        except httpx.TransportError:
+            return
+        assert answer.status_code in (200, 202), answer.text
+    else:
+        with QueueClient.from_connection_string(settings["AzureWebJobsStorage"], "jobs") as queue:
+            queue.send_message(json.dumps(job))
+    to_submit.pop(0)
