@@ -1,0 +1,102 @@
+"""`python -m demo`: real orders through the app, and whether what became of them is what should have."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+import httpx
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from demo import balance, board
+from demo.outcomes import Case, Following
+from demo.processes import ROOT, StartError, end_on_signals
+from demo.scenarios import GROUPS
+from demo.shop import Shop
+from demo.stack import Stack, stack
+from devhost.errors import DevhostError
+
+PATIENCE = 50.0
+LOGS = ROOT / ".cache" / "demo"
+
+
+def main() -> int:
+    """Exit code 0 when every outcome is as expected and everything balances, 1 when not, 130 after Ctrl-C."""
+    console = Console(highlight=False)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    end_on_signals()
+    began = time.monotonic()
+    try:
+        console.print("Starting Azurite, the sandbox and the app on the local host …", style="dim")
+        with stack(logs=LOGS, host_log=LOGS / "host.log") as running:
+            console.print(f"Up after {time.monotonic() - began:.1f} s; the app answers at {running.app}\n", style="dim")
+            differences = show(console, running)
+    except KeyboardInterrupt:
+        return 130
+    except (StartError, DevhostError) as error:
+        console.print(f"[bold red]The demo could not run.[/] {error}", soft_wrap=True)
+        return 1
+    seconds = time.monotonic() - began
+    if not differences:
+        console.print(f"[bold green]Everything agrees[/], in {seconds:.0f} s. To play with it yourself: make run")
+        return 0
+    console.print("[bold red]This does not agree:[/]", *(f"  {line}" for line in differences), sep="\n")
+    console.print(f"The host's log: {(LOGS / 'host.log').relative_to(ROOT)}")
+    return 1
+
+
+def show(console: Console, running: Stack) -> list[str]:
+    """Let every scenario happen, print what became of it, and return what is not as it should be."""
+    groups = [[Case(scenario) for scenario in group] for group in GROUPS]
+    cases = [case for group in groups for case in group]
+    with httpx.Client(base_url=running.sandbox) as sandbox, Shop(running.app, running.connection_string) as shop:
+        order_faults(sandbox, cases)
+        follow(console, groups, Following(shop, cases))
+        result = balance.draw_up(
+            cases,
+            json.loads(running.jobs("stock", "list", "--json")),
+            sandbox.get("/payments/ledger").json(),
+            sandbox.get("/payments/requests").json(),
+            sandbox.get("/mailbox").json(),
+        )
+    for table in (board.gateway(result), board.stock(result), board.money(result)):
+        console.print(table)
+    console.print(board.mails(result), "")
+    wrong = [case for case in cases if not case.is_right]
+    return [
+        f"{case.scenario.id} ({case.scenario.story}): expected {case.scenario.expected}, but it is "
+        f"{case.outcome or f'still at {case.step!r}'}"
+        for case in wrong
+    ] + result.differences()
+
+
+def order_faults(sandbox: httpx.Client, cases: Sequence[Case]) -> None:
+    """Tell the sandbox what shall go wrong, each for one customer only."""
+    for case in cases:
+        for fault in case.scenario.faults:
+            sandbox.post("/faults", json=case.aim(fault)).raise_for_status()
+
+
+def follow(console: Console, groups: Sequence[Sequence[Case]], following: Following) -> None:
+    """Submit everything and look until all has ended or patience is over, showing how it goes."""
+    began = time.monotonic()
+
+    def picture() -> Table:
+        return board.jobs(groups, time.monotonic() - began)
+
+    with Live(picture(), console=console, auto_refresh=False) as live:
+        for case in (case for group in groups for case in group):
+            following.submit(case)
+            live.update(picture(), refresh=True)
+        while following.look() and time.monotonic() - began < PATIENCE:
+            live.update(picture(), refresh=True)
+            time.sleep(0.1)
+        live.update(picture(), refresh=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""What the demo shows: the jobs as they go, and afterwards what was sold, paid and written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from demo.balance import Balance, StockLine
+from demo.outcomes import Case
+
+DOORS = {"http": "HTTP", "jobs": "queue", "jobs-urgent": "urgent"}
+
+
+def jobs(groups: Sequence[Sequence[Case]], seconds: float) -> Table:
+    """Every case with its expected and, while it runs, its present state."""
+    cases = [case for group in groups for case in group]
+    ended = sum(case.outcome is not None for case in cases)
+    table = _table(f"{len(cases)} jobs, {ended} ended after {seconds:.0f} s")
+    table.add_column("Job", width=6)
+    table.add_column("Door", width=6)
+    table.add_column("What happens", width=25)
+    table.add_column("Expected", width=27)
+    table.add_column("", width=1)
+    table.add_column("Outcome", width=27)
+    for group in groups:
+        for case in group:
+            scenario = case.scenario
+            table.add_row(
+                scenario.id, DOORS[scenario.door], scenario.story, scenario.expected, _mark(case), _outcome(case)
+            )
+        table.add_section()
+    return table
+
+
+def stock(balance: Balance) -> Table:
+    """What there was of each article, what was sold, and what is left."""
+    table = _table("Stock")
+    table.add_column("Article", width=28)
+    for heading in ("At first", "Sold", "Left", "In the table", ""):
+        table.add_column(heading, justify="right")
+    for line in balance.stock:
+        table.add_row(*_stock_row(line))
+    return table
+
+
+def money(balance: Balance) -> Table:
+    """What the customers owe against what the gateway booked, in major units."""
+    table = _table("Money (EUR)")
+    table.add_column("", width=28)
+    table.add_column("By the orders", justify="right", width=14)
+    table.add_column("By the gateway", justify="right", width=14)
+    table.add_column("", width=1)
+    for line in balance.money:
+        table.add_row(line.name, _amount(line.expected), _amount(line.booked), _tick(line.expected == line.booked))
+    return table
+
+
+def gateway(balance: Balance) -> Table:
+    """How often the gateway was asked, for the orders whose way was not straight."""
+    table = _table("What the payment gateway saw (HTTP status of each attempt)")
+    table.add_column("Order", width=6)
+    for heading in ("authorize", "charge", "refund or void"):
+        table.add_column(heading, width=24)
+    for order, attempts in balance.attempts.items():
+        table.add_row(order, *attempts)
+    return table
+
+
+def mails(balance: Balance) -> str:
+    """One line on the mail."""
+    again = f"; {balance.mails_repeated} came a second time and was known" if balance.mails_repeated else ""
+    tick = _tick(balance.mails == balance.mails_expected)
+    return f"{tick} {balance.mails} of {balance.mails_expected} mails arrived{again}."
+
+
+def _stock_row(line: StockLine) -> tuple[str, ...]:
+    return line.name, str(line.start), str(line.sold), str(line.start - line.sold), str(line.left), _tick(line.is_right)
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _mark(case: Case) -> str:
+    return "" if case.outcome is None else _tick(case.is_right)
+
+
+def _outcome(case: Case) -> RenderableType:
+    if case.outcome is not None:
+        return Text(case.outcome, style="" if case.is_right else "bold red")
+    if not case.percent:
+        return Text(case.step, style="dim")
+    row = Table.grid(padding=(0, 1))
+    row.add_row(ProgressBar(total=100, completed=case.percent, width=8), Text(case.step, style="cyan"))
+    return row
+
+
+def _tick(is_right: bool) -> str:
+    return "[green]✓[/]" if is_right else "[bold red]✗[/]"
+
+
+def _amount(minor_units: int) -> str:
+    return f"{minor_units / 100:,.2f}"

@@ -1,0 +1,96 @@
+"""What became of each job, followed from its submission to its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from demo.scenarios import HTTP, Scenario
+from demo.shop import Shop
+
+FINAL = {"Completed", "Failed", "Cancelled"}
+
+
+@dataclass(slots=True)
+class Case:
+    """A scenario and how far it is. `outcome` stays None until it has ended."""
+
+    scenario: Scenario
+    percent: int = 0
+    step: str = ""
+    outcome: str | None = None
+    cancel_asked: bool = False
+
+    @property
+    def is_right(self) -> bool:
+        return self.outcome == self.scenario.expected
+
+    def aim(self, fault: dict[str, Any]) -> dict[str, Any]:
+        """A fault of the scenario, with the customer that it is for."""
+        customer = json.loads(self.scenario.content)["customer"]
+        who = {"recipient": customer["email"]} if fault["when"]["operation"] == "mail" else {"customer": customer["id"]}
+        return {**fault, "when": fault["when"] | who}
+
+    @property
+    def lines(self) -> dict[str, int]:
+        """Pieces by sku, of an order."""
+        return {line["sku"]: line["quantity"] for line in json.loads(self.scenario.content)["lines"]}
+
+
+class Following:
+    """Submits the cases and asks for each until it has ended."""
+
+    def __init__(self, shop: Shop, cases: Iterable[Case]) -> None:
+        self._shop = shop
+        self._cases = list(cases)
+
+    def submit(self, case: Case) -> None:
+        """Bring a case to its door. An answer other than 202 is its outcome already."""
+        answer = self._shop.submit(case.scenario)
+        if answer is None:
+            case.step = "in the queue"
+        elif answer.status_code == 202:
+            case.step = "accepted"
+        else:
+            case.outcome = _answered(answer)
+
+    def look(self) -> bool:
+        """Ask once for every case that has not ended; False when all have."""
+        open_cases = [case for case in self._cases if case.outcome is None]
+        poison = self._shop.poison() if any(case.scenario.door != HTTP for case in open_cases) else {}
+        for case in open_cases:
+            for queue, messages in poison.items():
+                if case.scenario.message in messages:
+                    case.outcome = queue
+            if case.outcome is None and (status := self._shop.status(case.scenario)):
+                self._take(case, status)
+        return any(case.outcome is None for case in self._cases)
+
+    def _take(self, case: Case, status: dict[str, Any]) -> None:
+        progress = status["progress"] or {}
+        case.percent = progress.get("percent") or case.percent
+        case.step = progress.get("step") or status["status"]
+        if case.scenario.cancel_at == case.step and not case.cancel_asked:
+            self._shop.cancel(case.scenario)
+            case.cancel_asked = True
+        if status["status"] in FINAL:
+            case.outcome = _ended(status)
+
+
+def _answered(answer: httpx.Response) -> str:
+    if answer.is_success:
+        return f"{answer.status_code}, the same job"
+    return f"{answer.status_code} {answer.json()['title']}"
+
+
+def _ended(status: dict[str, Any]) -> str:
+    error = status.get("error")
+    if not error:
+        return status["status"]
+    if open_steps := error.get("openCompensations"):
+        return f"{status['status']}, {', '.join(open_steps)} open"
+    return f"{status['status']}: {error['type']}"

@@ -1,0 +1,118 @@
+"""Child processes that never outlive their parent's `with` block, each stopped by its own id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from types import FrameType, TracebackType
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class StartError(Exception):
+    """A process ended or kept silent where it should have become ready or done its work."""
+
+
+class Process:
+    """One child. Leaving the block sends SIGTERM, waits `grace` seconds, and only then kills.
+
+    Its output goes into the file `log`, or without one to where the parent's goes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
+        grace: float = 35.0,
+    ) -> None:
+        self.name = name
+        self._command = command
+        self._env = {**os.environ, **(env or {})}
+        self._log = log
+        self._grace = grace
+
+    def __enter__(self) -> Process:
+        with self._log.open("wb") if self._log else nullcontext() as output:
+            self._popen = subprocess.Popen(
+                self._command,
+                cwd=ROOT,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT if output else None,
+                # A group of its own: Ctrl-C in the terminal reaches only the parent, which stops its children in order.
+                process_group=0,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def output(self) -> str:
+        """Everything written to the log so far."""
+        return self._log.read_text(errors="replace") if self._log else ""
+
+    def wait_until(self, is_ready: Callable[[], bool], seconds: float = 30.0) -> None:
+        """Wait for a condition of the running child. Raises StartError when it ends or `seconds` pass before."""
+        deadline = time.monotonic() + seconds
+        while not is_ready():
+            if self._popen.poll() is not None:
+                raise StartError(f"{self.name} ended with exit code {self._popen.returncode}{self._said()}")
+            if time.monotonic() > deadline:
+                raise StartError(f"{self.name} was not ready after {seconds:.0f} s{self._said()}")
+            time.sleep(0.02)
+
+    def wait(self) -> int:
+        """Wait for the child to end by itself, and return its exit code."""
+        return self._popen.wait()
+
+    def stop(self) -> int:
+        """Stop the child if it still runs, and return its exit code."""
+        if self._popen.poll() is None:
+            self._popen.terminate()
+            try:
+                self._popen.wait(self._grace)
+            except subprocess.TimeoutExpired:
+                self._popen.kill()
+        return self._popen.wait()
+
+    def _said(self) -> str:
+        last = "\n".join(self.output.splitlines()[-30:])
+        return f". It said:\n{last}" if last else "."
+
+
+def run_to_end(name: str, command: Sequence[str], env: Mapping[str, str]) -> str:
+    """Run a short command and return what it printed. Raises StartError when it fails, with what it said."""
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True)
+    if done.returncode:
+        raise StartError(f"{name} ended with exit code {done.returncode}. It said:\n{done.stderr}")
+    return done.stdout
+
+
+def free_port() -> int:
+    """A port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def end_on_signals() -> None:
+    """Let SIGTERM and SIGHUP unwind the `with` blocks as Ctrl-C does."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)

@@ -1,0 +1,105 @@
+"""What the demo tries: each job, its door, what goes wrong on purpose, and how it must end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from demo.processes import ROOT
+
+SAMPLES = ROOT / "samples"
+HTTP = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One submission. `expected` is the outcome in the words of `demo.outcomes`."""
+
+    id: str
+    door: str
+    """`http`, or the name of a storage queue."""
+    story: str
+    expected: str
+    kind: str = "order"
+    sample: str = ""
+    """The file with the input, under samples/; left out: the order of this id."""
+    faults: tuple[dict[str, Any], ...] = ()
+    """What the sandbox is told beforehand; each hits this order's customer only."""
+    copies: int = 1
+    """How often the queue delivers the message."""
+    cancel_at: str | None = None
+    """The step at which the demo asks for the job to be cancelled."""
+
+    @property
+    def content(self) -> str:
+        """The sample as it lies in its file."""
+        return (SAMPLES / (self.sample or f"orders/{self.id}.json")).read_text()
+
+    @property
+    def message(self) -> str:
+        """What goes into the queue: the job as JSON, or the sample itself when it is no job."""
+        if not self.sample.endswith(".json") and self.sample:
+            return self.content
+        return json.dumps({"kind": self.kind, "id": self.id, "input": json.loads(self.content)})
+
+
+def fault(kind: str, operation: str, **more: Any) -> dict[str, Any]:
+    """A fault as POST /faults takes it, still without the one it is for."""
+    return {"fault": kind, "when": {"operation": operation}, **more}
+
+
+DECLINES = (fault("decline", "authorize"),)
+FAILS_TWICE = (fault("error", "charge", times=2),)
+FAILS = (fault("error", "authorize"),)
+ANSWER_LOST = (fault("drop_after", "charge", times=1),)
+BUSY = (fault("throttle", "authorize", times=1, retryAfter=3),)
+MAIL_ANSWER_LOST = (fault("drop_after", "mail", times=1),)
+SLOW = (fault("slow", "charge", delay=4, times=1),)
+SLOW_AND_NO_REFUND = (*SLOW, fault("decline", "refund"))
+PAYING = "charge_payment"
+BAD = "bad/order.json"
+
+GROUPS: tuple[tuple[Scenario, ...], ...] = (
+    (
+        Scenario("A-1001", HTTP, "a lamp and some tea", "Completed"),
+        Scenario("A-1002", HTTP, "four lines", "Completed"),
+        Scenario("A-1003", "jobs", "its message comes twice", "Completed", copies=2),
+        Scenario("A-1004", "jobs-urgent", "urgent, passes the rest", "Completed"),
+    ),
+    (
+        Scenario("A-1005", HTTP, "5 wanted, 3 in stock", "Failed: OutOfStock"),
+        Scenario("A-1006", "jobs", "the bank declines", "Failed: CardDeclined", faults=DECLINES),
+    ),
+    (
+        Scenario("A-1007", HTTP, "gateway fails twice", "Completed", faults=FAILS_TWICE),
+        Scenario("A-1008", "jobs", "charged, but answer lost", "Completed", faults=ANSWER_LOST),
+        Scenario("A-1009", HTTP, "gateway busy for 3 s", "Completed", faults=BUSY),
+        Scenario("A-1010", HTTP, "mail sent, answer lost", "Completed", faults=MAIL_ANSWER_LOST),
+        Scenario("A-1011", "jobs", "gateway down for good", "Failed: GatewayUnavailable", faults=FAILS),
+    ),
+    (
+        Scenario("A-1012", HTTP, "cancelled while paying", "Cancelled", faults=SLOW, cancel_at=PAYING),
+        Scenario(
+            "A-1013",
+            HTTP,
+            "the same, refund refused",
+            "Failed, refund_payment open",
+            faults=SLOW_AND_NO_REFUND,
+            cancel_at=PAYING,
+        ),
+    ),
+    (
+        Scenario("A-1001", HTTP, "sent once more", "200, the same job"),
+        Scenario("A-1001", HTTP, "same id, other input", "409 The id is taken", sample="orders/A-1002.json"),
+        Scenario("B-1", HTTP, "three fields wrong", "400 Invalid input", sample=BAD),
+        Scenario("B-2", HTTP, "unknown kind", "404 Unknown kind", kind="haircut", sample=BAD),
+        Scenario("B-3", "jobs", "not JSON", "jobs-poison", sample="bad/not-a-job.txt"),
+        Scenario("B-4", "jobs", "three fields wrong", "jobs-poison", sample=BAD),
+        Scenario("B-5", "jobs-urgent", "unknown kind", "jobs-urgent-poison", kind="haircut", sample=BAD),
+    ),
+    (
+        Scenario("M-1", HTTP, "a mail, one activity", "Completed", kind="mail", sample="jobs/mail.json"),
+        Scenario("E-1", "jobs", "an event to count", "Completed", kind="analytics", sample="jobs/analytics.json"),
+    ),
+)

@@ -1,0 +1,147 @@
+"""Azurite, the sandbox and the app on the local host, together; `python -m demo.stack` keeps them up for a person."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+from rich.console import Console
+
+from demo.processes import ROOT, Process, StartError, end_on_signals, free_port, run_to_end
+from devhost.azurite import Azurite, Ports
+from devhost.errors import DevhostError
+
+STANDARD_AZURITE = Ports(10000, 10001, 10002)
+STANDARD_PORT = 7071
+STANDARD_SANDBOX = (7080, 7025)
+
+TO_TRY = """
+[bold]The shop is open.[/] Everything lives in memory and is gone after Ctrl-C.
+
+[dim]# an order over HTTP, and what becomes of it[/]
+curl -i -H 'Idempotency-Key: A-1001' -d @samples/orders/A-1001.json {app}/api/jobs/order
+curl {app}/api/jobs/order/A-1001
+[dim]# the same, waiting for the end[/]
+curl -H 'Idempotency-Key: A-1002' -H 'Prefer: wait=10' -d @samples/orders/A-1002.json {app}/api/jobs/order
+[dim]# the next two charges fail; the order is sold all the same[/]
+curl -d '{{"when": {{"operation": "charge"}}, "fault": "error", "times": 2}}' {sandbox}/faults
+curl -H 'Idempotency-Key: A-1003' -d @samples/orders/A-1003.json {app}/api/jobs/order
+[dim]# money, mail, stock[/]
+curl {sandbox}/payments/ledger
+curl {sandbox}/mailbox
+{python} -m jobs stock list
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Where everything is, and the settings that the app runs with."""
+
+    app: str
+    sandbox: str
+    settings: Mapping[str, str]
+    host: Process
+
+    @property
+    def connection_string(self) -> str:
+        """Of the storage account."""
+        return self.settings["AzureWebJobsStorage"]
+
+    def jobs(self, *arguments: str) -> str:
+        """Run an operator's command, `python -m jobs …`, and return what it prints. Raises StartError."""
+        return run_to_end("python -m jobs", [sys.executable, "-m", "jobs", *arguments], self.settings)
+
+
+@contextlib.contextmanager
+def stack(
+    *,
+    azurite_ports: Ports | None = None,
+    port: int | None = None,
+    sandbox_ports: tuple[int, int] = (0, 0),
+    logs: Path,
+    host_log: Path | None,
+) -> Iterator[Stack]:
+    """Start all three, with the sample stock, on free ports unless told otherwise; stop them in the opposite order.
+
+    `host_log` None lets the host write where this process writes. Nothing is kept: storage is in memory, and the task
+    hub, which must not outlive it, in a folder that is deleted.
+    Raises StartError, and devhost.errors.ServiceUnavailableError for Azurite.
+    """
+    port = port or free_port()
+    app = f"http://127.0.0.1:{port}"
+    with (
+        TemporaryDirectory(prefix="nightshift-") as folder,
+        Azurite(ports=azurite_ports, search_from=ROOT) as azurite,
+        _sandbox(sandbox_ports, logs / "sandbox.log") as ready,
+    ):
+        settings = _settings(azurite.connection_string, ready)
+        command = [sys.executable, "-m", "devhost", "start", "--port", str(port)]
+        command += ["--task-hub", str(Path(folder) / "hub.sqlite3")]
+        with Process("the host (python -m devhost start)", command, env=settings, log=host_log) as host:
+            host.wait_until(lambda: _is_running(app))
+            running = Stack(app, ready["url"], settings, host)
+            running.jobs("stock", "load", "samples/stock.json")
+            yield running
+
+
+@contextlib.contextmanager
+def _sandbox(ports: tuple[int, int], log: Path) -> Iterator[dict[str, str]]:
+    """The sandbox as a process of its own, and its ready line."""
+    command = [sys.executable, "-m", "sandbox", "--port", str(ports[0]), "--smtp-port", str(ports[1])]
+    with Process("the sandbox (python -m sandbox)", command, log=log, grace=5.0) as process:
+        process.wait_until(lambda: process.output.endswith("\n"))
+        yield json.loads(process.output)
+
+
+def _settings(connection_string: str, sandbox: Mapping[str, str]) -> dict[str, str]:
+    """The sample's settings, with what is different here. In the environment they win over local.settings.json."""
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+    return {
+        **sample,
+        "AzureWebJobsStorage": connection_string,
+        "PAYMENT_GATEWAY_URL": sandbox["url"],
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_PORT": sandbox["smtp"].rpartition(":")[2],
+    }
+
+
+def _is_running(app: str) -> bool:
+    try:
+        return httpx.get(f"{app}/admin/host/status", timeout=2).json()["state"] == "Running"
+    except (httpx.HTTPError, ValueError):
+        return False
+
+
+def main() -> int:
+    """Keep the stack up on the standard ports until a signal. Exit code 0 when everything ended well, else 1."""
+    console = Console(highlight=False)
+    logs = ROOT / ".cache" / "run"
+    logs.mkdir(parents=True, exist_ok=True)
+    end_on_signals()
+    try:
+        with stack(
+            azurite_ports=STANDARD_AZURITE, port=STANDARD_PORT, sandbox_ports=STANDARD_SANDBOX, logs=logs, host_log=None
+        ) as running:
+            console.print(TO_TRY.format(app=running.app, sandbox=running.sandbox, python=_python()), soft_wrap=True)
+            return running.host.wait()
+    except KeyboardInterrupt:
+        return 0
+    except (StartError, DevhostError) as error:
+        Console(stderr=True, highlight=False).print(f"[bold red]Not started.[/] {error}", soft_wrap=True)
+        return 1
+
+
+def _python() -> str:
+    """This Python as a person would type it."""
+    return os.path.relpath(sys.executable) if sys.prefix != sys.base_prefix else "python3"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
