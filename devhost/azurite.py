@@ -85,6 +85,8 @@ class Azurite:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            # Ctrl-C in a terminal must not end it before those who still use it; its watchdog ends it after them.
+            process_group=0,
         )
         threading.Thread(target=self._read, args=(self._process,), name="azurite output", daemon=True).start()
         deadline = time.monotonic() + _START
