@@ -1,4 +1,4 @@
-"""Runs every contestant in a process of its own, round by round, and prints one table: `python -m bench`."""
+"""Runs every contestant in a process of its own, round by round, prints the tables: `python -m bench`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from importlib.util import find_spec
 
 from rich.console import Console
 
+from bench import queue_trigger
 from bench.report import TITLES, print_report
 from bench.workload import Measurement
 
@@ -39,9 +39,7 @@ def main() -> int:
     print_report(runs, console)
     for failure in failures:
         console.print(failure, style="red", markup=False)
-    if not arguments.contestants and find_spec("bench.queue_trigger"):
-        from bench import queue_trigger
-
+    if not arguments.contestants:
         queue_trigger.main()
     return 1 if failures else 0
 

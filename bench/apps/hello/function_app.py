@@ -1,11 +1,10 @@
 """The benchmark's function app: a chain of three activities, and a fan-out over one."""
 
 import azure.durable_functions as df
-import azure.functions as func
 
 CITIES = ("Tokyo", "Seattle", "London")
 
-app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+app = df.DFApp()
 
 
 @app.orchestration_trigger(context_name="context")
