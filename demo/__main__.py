@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import httpx
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.markup import escape
 
 from demo import balance, board
 from demo.outcomes import Case, Following
@@ -22,6 +22,7 @@ from devhost.errors import DevhostError
 
 PATIENCE = 50.0
 LOGS = ROOT / ".cache" / "demo"
+HOST_LOG = LOGS / "host.log"
 
 
 def main() -> int:
@@ -32,20 +33,23 @@ def main() -> int:
     began = time.monotonic()
     try:
         console.print("Starting Azurite, the sandbox and the app on the local host …", style="dim")
-        with stack(logs=LOGS, host_log=LOGS / "host.log") as running:
+        with stack(logs=LOGS, host_log=HOST_LOG) as running:
             console.print(f"Up after {time.monotonic() - began:.1f} s; the app answers at {running.app}\n", style="dim")
             differences = show(console, running)
+            if code := running.host.stop():
+                differences.append(f"the host was to drain and end with exit code 0, but it was {code}")
     except KeyboardInterrupt:
         return 130
-    except (StartError, DevhostError) as error:
-        console.print(f"[bold red]The demo could not run.[/] {error}", soft_wrap=True)
+    except (StartError, DevhostError, httpx.HTTPError) as error:
+        console.print(f"[bold red]The demo could not go on.[/] {escape(str(error))}", soft_wrap=True)
+        console.print(f"The host's log: {HOST_LOG.relative_to(ROOT)}")
         return 1
     seconds = time.monotonic() - began
     if not differences:
         console.print(f"[bold green]Everything agrees[/], in {seconds:.0f} s. To play with it yourself: make run")
         return 0
-    console.print("[bold red]This does not agree:[/]", *(f"  {line}" for line in differences), sep="\n")
-    console.print(f"The host's log: {(LOGS / 'host.log').relative_to(ROOT)}")
+    console.print("[bold red]This does not agree:[/]", *(f"  {escape(line)}" for line in differences), sep="\n")
+    console.print(f"The host's log: {HOST_LOG.relative_to(ROOT)}")
     return 1
 
 
@@ -64,8 +68,8 @@ def show(console: Console, running: Stack) -> list[str]:
             sandbox.get("/mailbox").json(),
         )
     for table in (board.gateway(result), board.stock(result), board.money(result)):
-        console.print(table)
-    console.print(board.mails(result), "")
+        console.print("", table)
+    console.print("", board.mails(result), "", sep="\n")
     wrong = [case for case in cases if not case.is_right]
     return [
         f"{case.scenario.id} ({case.scenario.story}): expected {case.scenario.expected}, but it is "
@@ -84,18 +88,27 @@ def order_faults(sandbox: httpx.Client, cases: Sequence[Case]) -> None:
 def follow(console: Console, groups: Sequence[Sequence[Case]], following: Following) -> None:
     """Submit everything and look until all has ended or patience is over, showing how it goes."""
     began = time.monotonic()
+    cases = [case for group in groups for case in group]
+    told: set[int] = set()
 
-    def picture() -> Table:
-        return board.jobs(groups, time.monotonic() - began)
+    def show_progress() -> None:
+        if console.is_terminal:
+            live.update(board.jobs(groups, time.monotonic() - began), refresh=True)
+            return
+        for number, case in enumerate(cases):
+            if case.outcome and number not in told:
+                told.add(number)
+                console.print(f"{time.monotonic() - began:4.1f} s  {case.scenario.id:6}  {case.outcome}")
 
-    with Live(picture(), console=console, auto_refresh=False) as live:
-        for case in (case for group in groups for case in group):
+    with Live(console=console, auto_refresh=False) as live:
+        for case in cases:
             following.submit(case)
-            live.update(picture(), refresh=True)
-        while following.look() and time.monotonic() - began < PATIENCE:
-            live.update(picture(), refresh=True)
+            show_progress()
+        while following.open_cases and time.monotonic() - began < PATIENCE:
+            following.look()
+            show_progress()
             time.sleep(0.1)
-        live.update(picture(), refresh=True)
+        live.update(board.jobs(groups, time.monotonic() - began), refresh=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 from demo.outcomes import Case
 from demo.scenarios import SAMPLES
 
-REFUND_OPEN = "Failed, refund_payment open"
+REFUND_OPEN = "Failed, refund open"
 
 
 @dataclass(frozen=True, slots=True)

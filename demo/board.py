@@ -23,10 +23,10 @@ def jobs(groups: Sequence[Sequence[Case]], seconds: float) -> Table:
     table = _table(f"{len(cases)} jobs, {ended} ended after {seconds:.0f} s")
     table.add_column("Job", width=6)
     table.add_column("Door", width=6)
-    table.add_column("What happens", width=25)
-    table.add_column("Expected", width=27)
+    table.add_column("What happens", width=24)
+    table.add_column("Expected", width=26)
     table.add_column("", width=1)
-    table.add_column("Outcome", width=27)
+    table.add_column("Outcome", width=26)
     for group in groups:
         for case in group:
             scenario = case.scenario
@@ -83,7 +83,14 @@ def _stock_row(line: StockLine) -> tuple[str, ...]:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
 
 
 def _mark(case: Case) -> str:

@@ -58,9 +58,14 @@ class Following:
         else:
             case.outcome = _answered(answer)
 
-    def look(self) -> bool:
-        """Ask once for every case that has not ended; False when all have."""
-        open_cases = [case for case in self._cases if case.outcome is None]
+    @property
+    def open_cases(self) -> list[Case]:
+        """The cases that have not ended."""
+        return [case for case in self._cases if case.outcome is None]
+
+    def look(self) -> None:
+        """Ask once for every case that has not ended."""
+        open_cases = self.open_cases
         poison = self._shop.poison() if any(case.scenario.door != HTTP for case in open_cases) else {}
         for case in open_cases:
             for queue, messages in poison.items():
@@ -68,7 +73,6 @@ class Following:
                     case.outcome = queue
             if case.outcome is None and (status := self._shop.status(case.scenario)):
                 self._take(case, status)
-        return any(case.outcome is None for case in self._cases)
 
     def _take(self, case: Case, status: dict[str, Any]) -> None:
         progress = status["progress"] or {}
@@ -92,5 +96,6 @@ def _ended(status: dict[str, Any]) -> str:
     if not error:
         return status["status"]
     if open_steps := error.get("openCompensations"):
-        return f"{status['status']}, {', '.join(open_steps)} open"
+        # "refund_payment" is a refund.
+        return f"{status['status']}, {', '.join(step.partition('_')[0] for step in open_steps)} open"
     return f"{status['status']}: {error['type']}"

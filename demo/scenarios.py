@@ -84,7 +84,7 @@ GROUPS: tuple[tuple[Scenario, ...], ...] = (
             "A-1013",
             HTTP,
             "the same, refund refused",
-            "Failed, refund_payment open",
+            "Failed, refund open",
             faults=SLOW_AND_NO_REFUND,
             cancel_at=PAYING,
         ),

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 
 from demo.processes import ROOT, Process, StartError, end_on_signals, free_port, run_to_end
 from devhost.azurite import Azurite, Ports
@@ -134,7 +135,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 0
     except (StartError, DevhostError) as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]Not started.[/] {error}", soft_wrap=True)
+        Console(stderr=True, highlight=False).print(f"[bold red]Not started.[/] {escape(str(error))}", soft_wrap=True)
         return 1
 
 

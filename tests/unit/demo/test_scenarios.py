@@ -1,0 +1,38 @@
+"""The scenarios keep the promises that the demo makes."""
+
+from __future__ import annotations
+
+import json
+
+from demo.outcomes import Case
+from demo.scenarios import GROUPS
+from sandbox.models import FaultOrder
+
+SCENARIOS = [scenario for group in GROUPS for scenario in group]
+
+
+def test_every_door_gets_good_and_bad_and_there_are_enough_orders():
+    assert {scenario.door for scenario in SCENARIOS} == {"http", "jobs", "jobs-urgent"}
+    orders = {scenario.id for scenario in SCENARIOS if scenario.id.startswith("A-")}
+    assert len(orders) >= 12
+
+
+def test_a_fault_is_for_its_own_customer_only():
+    aimed = [FaultOrder.model_validate(Case(s).aim(fault)) for s in SCENARIOS for fault in s.faults]
+    assert len(aimed) >= 8
+    assert all(order.when.customer or order.when.recipient for order in aimed)
+    customer_of = {
+        s.id: json.loads(s.content)["customer"]["id"] for s in SCENARIOS if s.id.startswith("A-") and not s.sample
+    }
+    assert len(set(customer_of.values())) == len(customer_of)
+
+
+def test_a_queue_message_is_a_job_unless_the_sample_is_none():
+    by_story = {scenario.story: scenario for scenario in SCENARIOS}
+    assert json.loads(by_story["urgent, passes the rest"].message)["kind"] == "order"
+    assert by_story["not JSON"].message == by_story["not JSON"].content
+
+
+def test_stories_fit_the_table():
+    assert max(len(scenario.story) for scenario in SCENARIOS) <= 24
+    assert max(len(scenario.expected) for scenario in SCENARIOS) <= 26
