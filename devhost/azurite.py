@@ -104,14 +104,13 @@ class Azurite:
         process, self._process = self._process, None
         if process is None:
             return
-        process.terminate()
+        with contextlib.suppress(OSError):
+            process.stdin.close()  # the watchdog sends SIGTERM; an open input would keep Node alive after it
         try:
             process.wait(_STOP)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        with contextlib.suppress(OSError):
-            process.stdin.close()
 
     def _command(self) -> list[str]:
         node = shutil.which("node")

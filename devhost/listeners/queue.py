@@ -93,7 +93,7 @@ class QueueListener:
                 found = await self._poll(count)
                 count, fault = self._options.batch_size, ""
             except StorageUnavailableError as error:
-                self._host.outages.report(self._queue.service.name, error)
+                self._host.outages.report(self._queue.service.name, error.__cause__ or error)
                 # Azurite answers 500 to a batch with one message that it cannot serialise (a control character);
                 # asked for one at a time, it still gives out the others.
                 found, count = False, 1
@@ -198,7 +198,7 @@ class QueueListener:
                 await operation()
                 return True
             except StorageUnavailableError as error:
-                self._host.outages.report(self._queue.service.name, error)
+                self._host.outages.report(self._queue.service.name, error.__cause__ or error)
                 if self._stopping.is_set():
                     _log.warning("A message of '%s' could not be settled; it will come back.", self._queue.name)
                     return False
