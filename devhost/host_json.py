@@ -19,12 +19,32 @@ _BUNDLE = '{"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*,
 _LEAST = f'The least is {{"version": "2.0", "extensionBundle": {_BUNDLE}}}'
 
 
+class Section(dict):
+    """An object in host.json: its names ignore case, as the host's configuration does."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value under `name`, or `default`."""
+        return super().get(self.spelled(name), default)
+
+    def __getitem__(self, name: str) -> Any:
+        return super().__getitem__(self.spelled(name))
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(self.spelled(name))
+
+    def spelled(self, name: Any) -> Any:
+        """`name` as it is written here, if it is."""
+        if super().__contains__(name):
+            return name
+        return next((known for known in self if known.lower() == str(name).lower()), name)
+
+
 class HostJson:
     """An app's host.json (functions-host.md §1.6)."""
 
     def __init__(self, document: Mapping[str, Any], settings: Settings | None = None) -> None:
         """`settings` may override any value by `AzureFunctionsJobHost__extensions__queues__batchSize` and the like."""
-        self.document = json.loads(json.dumps(document))
+        self.document: Section = json.loads(json.dumps(document), object_hook=Section)
         for name, text in (settings.matching(_OVERRIDE) if settings else {}).items():
             _override(self.document, name.split(":"), text)
         self._check()
@@ -43,24 +63,24 @@ class HostJson:
             raise HostJsonError(f"{path} must hold a JSON object.", _LEAST)
         return cls(document, settings)
 
-    def extension(self, name: str) -> Mapping[str, Any]:
+    def extension(self, name: str) -> Section:
         """The section `extensions.<name>`, empty when absent. Names ignore case."""
         return _section(_section(self.document, "extensions"), name)
 
     @property
-    def http(self) -> Mapping[str, Any]:
+    def http(self) -> Section:
         """The section extensions.http."""
         return self.extension("http")
 
     @property
     def route_prefix(self) -> str:
         """What stands before every HTTP route, without slashes at its ends."""
-        return str(_value(self.http, "routePrefix", "api")).strip("/")
+        return str(self.http.get("routePrefix", "api")).strip("/")
 
     @property
     def function_timeout(self) -> timedelta | None:
         """How long an invocation may run; None is for ever ("-1")."""
-        text = _value(self.document, "functionTimeout")
+        text = self.document.get("functionTimeout")
         if text is None:
             return _DEFAULT_TIMEOUT
         return None if str(text) == "-1" else _span("functionTimeout", text)
@@ -68,7 +88,7 @@ class HostJson:
     @property
     def allowed_functions(self) -> list[str] | None:
         """The allow-list `functions`, or None for all of them."""
-        names = _value(self.document, "functions")
+        names = self.document.get("functions")
         if isinstance(names, dict):  # from AzureFunctionsJobHost__functions__0, …
             names = list(names.values())
         return [str(name) for name in names] if names else None
@@ -105,17 +125,10 @@ class HostJson:
         _ = self.retry_policy, self.log_levels, self.route_prefix
 
 
-def _value(section: Mapping[str, Any], name: str, default: Any = None) -> Any:
-    """A value by its name, whatever its case."""
-    if name in section:
-        return section[name]
-    return next((value for key, value in section.items() if key.lower() == name.lower()), default)
-
-
-def _section(section: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = _value(section, name, {})
+def _section(section: Section, name: str) -> Section:
+    value = section.get(name)
     if value is None:
-        return {}
+        return Section()
     if not isinstance(value, dict):
         raise HostJsonError(f"'{name}' in host.json must be an object, not {json.dumps(value)}.")
     return value
@@ -136,16 +149,16 @@ def _span(name: str, text: Any) -> timedelta:
         raise HostJsonError(f"'{name}' in host.json cannot be used: {error}.") from None
 
 
-def _override(section: dict[str, Any], names: list[str], text: str) -> None:
+def _override(section: Section, names: list[str], text: str) -> None:
     """Put `text` where the names lead, as the JSON scalar that it spells."""
-    name = next((key for key in section if key.lower() == names[0]), names[0])
+    name = section.spelled(names[0])
     if len(names) == 1:
         section[name] = _scalar(text)
         return
     inner = section.get(name)
     if isinstance(inner, list):
-        inner = {str(index): value for index, value in enumerate(inner)}
-    section[name] = inner if isinstance(inner, dict) else {}
+        inner = Section((str(index), value) for index, value in enumerate(inner))
+    section[name] = inner if isinstance(inner, dict) else Section()
     _override(section[name], names[1:], text)
 
 

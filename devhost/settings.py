@@ -20,6 +20,7 @@ class Settings:
     def __init__(self, values: Mapping[str, str], script_root: Path | None = None) -> None:
         """`values`: environment names and texts; `script_root` only helps to word remedies."""
         self._values = {_key(name): value for name, value in values.items()}
+        self._names = {_key(name): name.replace("__", ":") for name in values}
         self._script_root = script_root
 
     def get(self, name: str, default: str | None = None) -> str | None:
@@ -52,9 +53,9 @@ class Settings:
         )
 
     def matching(self, prefix: str) -> dict[str, str]:
-        """Settings below `prefix` (`A:` for what is named `A:…` or `A__…`), their names without it, in lower case."""
+        """Settings below `prefix` (`A:` for what is named `A:…` or `A__…`), their names without it."""
         prefix = _key(prefix)
-        return {name[len(prefix) :]: value for name, value in self._values.items() if name.startswith(prefix)}
+        return {self._names[key][len(prefix) :]: value for key, value in self._values.items() if key.startswith(prefix)}
 
     def _replace(self, match: re.Match[str]) -> str:
         name, closing = match.groups()

@@ -94,16 +94,16 @@ def _complex(segment: list[str | _Parameter]) -> str:
     """A segment of literals and parameters: a parameter takes as much as it can, `.{x?}` may be missing as a whole."""
     pattern = ""
     for index, part in enumerate(segment):
-        if isinstance(part, str):
-            following = segment[index + 1] if index + 1 < len(segment) else None
-            optional = isinstance(following, _Parameter) and following.optional and part.endswith(".")
-            pattern += re.escape(part[:-1]) + r"(?:\." if optional else re.escape(part)
-        elif part.optional:
-            if not pattern.endswith(r"(?:\."):
+        following = segment[index + 1] if index + 1 < len(segment) else None
+        if isinstance(part, _Parameter):
+            if part.optional:
                 raise ValueError(f"the optional parameter '{part.name}' must be a segment of its own or follow a dot")
-            pattern += "([^/]+))?"
-        else:
             pattern += "([^/]+)"
+        elif part.endswith(".") and index == len(segment) - 2 and following.optional:
+            # What comes before leaves the last dot to the optional end.
+            return (pattern + re.escape(part[:-1])).replace("+)", "+?)") + r"(?:\.([^/.]+))?"
+        else:
+            pattern += re.escape(part)
     return pattern
 
 

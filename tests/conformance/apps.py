@@ -1,0 +1,45 @@
+"""Small apps on disk, and a host that has loaded one without serving it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from devhost.host import Host, HostOptions
+
+HEAD = """
+import logging
+import azure.functions as func
+import azure.durable_functions as df
+"""
+APP = HEAD + "app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)\n"
+DURABLE_APP = HEAD + "app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)\n"
+BUNDLE = {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}
+
+
+def write_app(
+    folder: Path, source: str, *, head: str = APP, host: Mapping[str, Any] | None = None, **files: str
+) -> Path:
+    """An app in `folder`: `head` and `source` make function_app.py, `host` joins host.json, `files` stand beside."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "function_app.py").write_text(head + textwrap.dedent(source))
+    (folder / "host.json").write_text(json.dumps({"version": "2.0", "extensionBundle": BUNDLE, **(host or {})}))
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(textwrap.dedent(text))
+    return folder
+
+
+@contextlib.contextmanager
+def loaded(folder: Path, settings: Mapping[str, str] | None = None, **options: Any) -> Iterator[Host]:
+    """The app of `folder`, loaded and indexed; nothing listens."""
+    host = Host(folder, HostOptions(settings=settings or {}, **options))
+    host.read_settings()
+    try:
+        host.load()
+        yield host
+    finally:
+        host.close()
