@@ -27,4 +27,4 @@ async def request(kind: str, id: str, durable: DurableOrchestrationClient) -> No
             raise TooLateError(f"it is too late to cancel: the job is at {shown['step']}")
         await durable.raise_event(entry.job.instance_id, CANCEL)
     elif entry.state != ledger.PENDING or not await ledger.withdraw(entry):
-        raise TooLateError(f"a {kind} job that has begun cannot be cancelled")
+        raise TooLateError(f"the job has begun, and {kind} jobs cannot be stopped half-way")

@@ -93,12 +93,14 @@ class SettingMissingError(PermanentError):
     """An app setting that this step needs is not set."""
 
 
-class ActivityFailedError(PermanentError):
+class ActivityFailedError(JobError):
     """An activity ended with an error that its orchestrator now knows by name only."""
 
-    def __init__(self, type: str, message: str):
+    def __init__(self, type: str, message: str, *, retryable: bool = False):
+        """`retryable`: it was tried again as often as allowed, so another job may fare better later."""
         super().__init__(message)
         self._type = type
+        self.retryable = retryable
 
     @property
     def type(self) -> str:

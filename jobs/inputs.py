@@ -27,6 +27,7 @@ Sku = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 Number = Annotated[int, Field(ge=-(2**53), le=2**53)]
+Measure = Annotated[float, Field(ge=-(2**53), le=2**53)]
 
 
 class Input(BaseModel):
@@ -87,4 +88,4 @@ class AnalyticsInput(Input):
     """One thing that happened, with what is worth counting about it. Put no personal data in the properties."""
 
     event: Name
-    properties: Annotated[dict[Name, Text | Number | float | bool], Field(max_length=50)] = {}
+    properties: Annotated[dict[Name, Text | Number | Measure | bool], Field(max_length=50)] = {}

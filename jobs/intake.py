@@ -1,4 +1,4 @@
-"""The intake: a job is entered in the ledger and handed to what does it, once, however often it comes and by which door.
+"""The intake: a job is entered in the ledger and handed to what does it, once, however often it comes and wherever.
 
 The ledger's row decides. It is inserted first; what does the job is started second. A crash in between leaves the row
 Pending and the sender without an answer, so the job is delivered or submitted once more, and started then.
@@ -7,6 +7,7 @@ Pending and the sender without an answer, so the job is delivered or submitted o
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -20,6 +21,9 @@ from jobs.errors import JobConflictError, JobNotFoundError, NotAJobError, Transi
 from jobs.job import Envelope, Job, open_envelope, parse
 from jobs.ledger import Entry
 from jobs.single_activity import Delivery
+
+BASE64_OF_AN_OBJECT = re.compile(rb"ey[IAogJ][A-Za-z0-9+/\r\n]*={0,2}\s*")
+"""What many queue clients send unless told otherwise: the encoded beginning of a JSON object."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,8 @@ async def _take_over(envelope: Envelope, delivery: Delivery) -> None:
 
 
 def _with_defaults(body: bytes, delivery: Delivery) -> Any:
+    if BASE64_OF_AN_OBJECT.fullmatch(body):
+        raise NotAJobError("the message looks like base64: this app's queues take plain JSON, so send it unencoded")
     fields = strict_json.loads(body)
     if isinstance(fields, dict):
         fields.setdefault("id", delivery.message_id)

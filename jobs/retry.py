@@ -1,4 +1,4 @@
-"""How an orchestrator calls an activity: again after transient errors, with growing pauses; never after a permanent one.
+"""How an orchestrator calls an activity: again after transient errors, with growing pauses; once if the error is final.
 
 Everything here is replayed, so nothing is random and the only clock is the context's: the jitter comes from a hash of
 instance, step and attempt. The pause is a Durable timer, which survives a restart and may be long.
@@ -68,7 +68,7 @@ def call(
         if not error["retryable"] or attempt == policy.attempts:
             break
         yield from _pause(context, policy.pause(_key(context, activity), attempt, error.get("retryAfter")), cancel)
-    raise ActivityFailedError(error["type"], error["message"])
+    raise ActivityFailedError(error["type"], error["message"], retryable=error["retryable"])
 
 
 def call_all(context: DurableOrchestrationContext, calls: dict[str, dict[str, Any]], policy: RetryPolicy) -> Steps:

@@ -70,12 +70,13 @@ class Saga:
     def also(self, inputs: dict[str, dict[str, Any]]) -> Steps:
         """Do several steps together whose failure does not undo the job. `inputs` by activity.
 
-        Returns the errors by activity: empty when all went well.
+        Returns their errors by activity, as a status shows them: empty when all went well.
         """
         self._show(next(iter(inputs)), cancellable=False)
         calls = {activity: self._arguments(activity, input) for activity, input in inputs.items()}
         outcomes = yield from retry.call_all(self._context, calls, ACTION)
-        return {activity: outcome["error"] for activity, outcome in outcomes.items() if "error" in outcome}
+        errors = {activity: outcome["error"] for activity, outcome in outcomes.items() if "error" in outcome}
+        return {activity: {"type": error["type"], "message": error["message"]} for activity, error in errors.items()}
 
     def complete(self, result: Any) -> Steps:
         """End the job as Completed."""

@@ -39,7 +39,10 @@ def job_ended(
     job: JobRef, outcome: str, *, wait_seconds: float | None, run_seconds: float | None, attempt: int, error: Any = None
 ) -> None:
     """The job has ended: `outcome` is Completed, Failed or Cancelled, and the event's name is Job + outcome."""
-    level = logging.ERROR if outcome == "Failed" else logging.INFO
+    level = logging.INFO
+    if error:
+        # Something that could not be undone needs a person.
+        level = logging.ERROR if "openCompensations" in error else logging.WARNING
     fields = {"outcome": outcome, "waitSeconds": wait_seconds, "runSeconds": run_seconds, "attempt": attempt}
     with about(job):
         _event(level, f"Job{outcome}", **fields, **({"error": error} if error else {}))

@@ -33,5 +33,5 @@ def sell(context: df.DurableOrchestrationContext):
         return (yield from saga.undo(error))
 
     sale = {"total": sold["total"], "currency": currency}
-    unsaid = yield from saga.also({"mail_confirmation": sale, "record_sale": sale})
-    return (yield from saga.complete({**sold, "unsaid": unsaid} if unsaid else sold))
+    failures = yield from saga.also({"mail_confirmation": sale, "record_sale": sale})
+    return (yield from saga.complete({**sold, "incomplete": failures} if failures else sold))

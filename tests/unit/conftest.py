@@ -1,0 +1,81 @@
+"""What unit tests of the app share: its settings pointed at Azurite and the sandbox, and a stand-in for Durable."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
+
+from jobs.clients import clients
+from jobs.settings import settings
+from sandbox.in_process import Sandbox
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def storage(azurite, monkeypatch) -> AsyncIterator[None]:
+    """The app's clients work on Azurite, with every table, container and queue there."""
+    monkeypatch.setenv("AzureWebJobsStorage", azurite.connection_string)
+    settings.cache_clear()
+    await clients().provide()
+    yield
+    await clients().close()
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def _sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def world(_sandbox, monkeypatch) -> Iterator[Sandbox]:
+    """The payment gateway and the mail server, empty and without faults, and the settings that lead there."""
+    _sandbox.clear()
+    monkeypatch.setenv("PAYMENT_GATEWAY_URL", _sandbox.url)
+    monkeypatch.setenv("SMTP_HOST", _sandbox.smtp_host)
+    monkeypatch.setenv("SMTP_PORT", str(_sandbox.smtp_port))
+    monkeypatch.setenv("MAIL_FROM", "shop@nightshift.example")
+    settings.cache_clear()
+    yield _sandbox
+    settings.cache_clear()
+
+
+class FakeDurable:
+    """A durable client that only remembers: which instances were started, with what, and which events were raised."""
+
+    def __init__(self) -> None:
+        self.started: dict[str, Any] = {}
+        self.starts = 0
+        self.events: list[tuple[str, str]] = []
+        self.statuses: dict[str, dict[str, Any]] = {}
+        """By instance id: `runtimeStatus`, `customStatus`."""
+
+    async def start_new(self, name: str, instance_id: str, arguments: Any) -> str:
+        if instance_id in self.started:
+            raise Exception(f"an instance {instance_id} is running already")
+        self.starts += 1
+        self.started[instance_id] = arguments
+        self.statuses[instance_id] = {"runtimeStatus": "Running"}
+        return instance_id
+
+    async def get_status(self, instance_id: str) -> DurableOrchestrationStatus:
+        if instance_id not in self.statuses:
+            return DurableOrchestrationStatus()
+        known = {"createdTime": "2026-01-01T00:00:00Z"} | self.statuses[instance_id]
+        return DurableOrchestrationStatus(name="order", instanceId=instance_id, **known)
+
+    async def raise_event(self, instance_id: str, name: str) -> None:
+        self.events.append((instance_id, name))
+
+
+@pytest.fixture
+def durable() -> FakeDurable:
+    return FakeDurable()

@@ -1,0 +1,125 @@
+"""The ledger on real storage: rows decide who made a job, who begins it, and that it ends once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from uuid import uuid4
+
+import pytest
+
+from jobs import ledger
+from jobs.errors import JobBusyError, JobFinishedError, JobNotFoundError
+from jobs.ledger import JobRef
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage")]
+
+
+def job(kind: str = "order", id: str | None = None, submitted_at: str | None = None) -> JobRef:
+    return JobRef(kind, id or uuid4().hex, "correlation", submitted_at or ledger.now())
+
+
+def events(caplog, name: str) -> list[dict]:
+    lines = [json.loads(record.message) for record in caplog.records if record.name == "nightshift"]
+    return [line for line in lines if line["event"] == name]
+
+
+@pytest.fixture(autouse=True)
+def _log(caplog):
+    caplog.set_level("INFO", "nightshift")
+
+
+async def test_of_many_submissions_one_makes_the_row():
+    submitted = job()
+    results = await asyncio.gather(*(ledger.submit(submitted, f"digest {number}") for number in range(20)))
+    assert [is_new for _, is_new in results].count(True) == 1
+    assert len({entry.digest for entry, _ in results}) == 1
+    assert len({entry.job.tag for entry, _ in results}) == 1
+
+
+async def test_a_job_begins_once_and_says_so_once(caplog):
+    submitted, _ = await ledger.submit(job(), "digest")
+    runs = await asyncio.gather(*(ledger.begin(submitted.job, runner="one") for _ in range(5)))
+    assert len({run.started_at for run in runs}) == 1
+    assert len(events(caplog, "JobStarted")) == 1
+    assert (await ledger.get("order", submitted.job.id)).state == "Running"
+
+
+async def test_another_runner_is_kept_out():
+    submitted, _ = await ledger.submit(job(), "digest")
+    await ledger.begin(submitted.job, runner="one")
+    with pytest.raises(JobBusyError):
+        await ledger.begin(submitted.job, runner="two")
+
+
+async def test_a_job_ends_once_and_says_so_once(caplog):
+    submitted, _ = await ledger.submit(job(), "digest")
+    run = await ledger.begin(submitted.job, runner="one")
+    await ledger.end(submitted.job, run, "Completed", result={"n": 1})
+    await ledger.end(submitted.job, run, "Failed", error={"type": "X"})
+    await ledger.end(submitted.job, None, "Failed", error={"type": "X"})
+    entry = await ledger.get("order", submitted.job.id)
+    assert (entry.state, entry.result, entry.error) == ("Completed", {"n": 1}, None)
+    assert entry.wait_seconds >= 0
+    assert entry.run_seconds >= 0
+    assert not events(caplog, "JobFailed")
+    [line] = events(caplog, "JobCompleted")
+    assert line["correlationId"] == "correlation"
+    assert (line["kind"], line["id"], line["outcome"]) == ("order", submitted.job.id, "Completed")
+    assert line["runSeconds"] == entry.run_seconds
+    assert (line["waitSeconds"], line["attempt"]) == (entry.wait_seconds, 1)
+    with pytest.raises(JobFinishedError):
+        await ledger.begin(submitted.job, runner="one")
+
+
+async def test_an_end_without_the_run_reads_it_first(caplog):
+    submitted, _ = await ledger.submit(job(), "digest")
+    await ledger.begin(submitted.job, runner="one")
+    await ledger.end(submitted.job, None, "Failed", error={"type": "Broken"})
+    [line] = events(caplog, "JobFailed")
+    assert line["runSeconds"] >= 0
+    assert line["error"] == {"type": "Broken"}
+
+
+async def test_a_pending_job_can_be_withdrawn_and_a_begun_one_cannot():
+    pending, _ = await ledger.submit(job(), "digest")
+    assert await ledger.withdraw(pending)
+    assert (await ledger.get("order", pending.job.id)).state == "Cancelled"
+    begun, _ = await ledger.submit(job(), "digest")
+    await ledger.begin(begun.job, runner="one")
+    assert not await ledger.withdraw(begun)
+    assert (await ledger.get("order", begun.job.id)).state == "Running"
+
+
+async def test_there_is_no_job_that_was_not_submitted():
+    with pytest.raises(JobNotFoundError):
+        await ledger.get("order", uuid4().hex)
+
+
+async def test_pages_hold_what_was_asked_for_and_lead_on():
+    kind = f"kind{uuid4().hex}"
+    for number in range(7):
+        submitted, _ = await ledger.submit(job(kind, f"id-{number}", f"2026-01-0{number + 1}T00:00:00.000000Z"), "d")
+        if number % 2:
+            await ledger.end(submitted.job, None, "Completed")
+
+    async def ids(state=None, since=None):
+        found, sizes, continuation = [], [], None
+        while True:
+            rows, continuation = await ledger.page(
+                kind=kind, state=state, since=since, top=3, continuation=continuation
+            )
+            found += [row.job.id for row in rows]
+            sizes.append(len(rows))
+            if continuation is None:
+                return found, sizes
+
+    assert await ids() == ([f"id-{number}" for number in range(7)], [3, 3, 1])
+    assert (await ids(state="Completed"))[0] == ["id-1", "id-3", "id-5"]
+    assert (await ids(since="2026-01-06T00:00:00.000000Z"))[0] == ["id-5", "id-6"]
+    assert (await ids(state="Completed", since="2026-01-06T00:00:00.000000Z"))[0] == ["id-5"]
+
+
+async def test_a_filter_cannot_be_broken_out_of():
+    rows, _ = await ledger.page(kind="x' or 'a' eq 'a", state=None, since=None, top=10, continuation=None)
+    assert rows == []
