@@ -1,0 +1,342 @@
+"""The host's side of a replay: which tasks the SDK's actions stand for, which ids they have, and what is to be done.
+
+The SDK hands back everything the orchestrator has scheduled since its start (durable.md §2.1), without ids: both sides
+count. The SDK gives an id to a task when it is yielded, to a retry's timer or further attempt when the event that causes
+it is processed. A Replay follows the same events and gives the same ids. Which event made the orchestrator yield a new
+action cannot be seen; it matters only where a retry takes an id beside an orchestrator whose wait is not known. There an
+episode ends with that event, so that all of the orchestrator's new actions come before it.
+
+An action in the list is scheduled as soon as it is there, with one exception (durable.md §2.4): what follows a task_all
+that failed early is held until the rest of that task_all has ended, and so is the orchestrator's end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from devhost.durable.hub import EventType
+from devhost.durable.tasks import ActionType, Group, Node, Retry, Task, action_type
+
+_FAILED = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED})
+_RETRIES = frozenset({ActionType.CALL_ACTIVITY_WITH_RETRY, ActionType.CALL_SUB_ORCHESTRATOR_WITH_RETRY})
+_WORK = frozenset({ActionType.CALL_ACTIVITY, ActionType.CALL_HTTP, ActionType.CALL_SUB_ORCHESTRATOR})
+_FIRE_AND_FORGET = frozenset({ActionType.SIGNAL_ENTITY, ActionType.SCHEDULED_SIGNAL_ENTITY})
+DECISIONS: dict[EventType, frozenset[ActionType]] = {
+    EventType.TASK_SCHEDULED: frozenset({ActionType.CALL_ACTIVITY, ActionType.CALL_HTTP}),
+    EventType.SUB_ORCHESTRATION_CREATED: frozenset({ActionType.CALL_SUB_ORCHESTRATOR}),
+    EventType.TIMER_CREATED: frozenset({ActionType.CREATE_TIMER}),
+    EventType.EVENT_SENT: frozenset({ActionType.CALL_ENTITY} | _FIRE_AND_FORGET),
+}
+"""Events that record a decision, and the tasks that they can be of."""
+
+
+class NonDeterministicOrchestrationError(Exception):
+    """The orchestrator does not do again what its history says it did."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"Non-Deterministic workflow detected: {what}. The orchestrator's code has changed while this instance was "
+            "running, or it does not do the same on every replay."
+        )
+
+
+class Replay:
+    """One execution's tasks. Feed it episode by episode: begin, admit each event, extend."""
+
+    def __init__(self) -> None:
+        self.next_id = 0
+        self.continued_with: str | None = None
+        """The input of a continue-as-new, as the SDK's JSON text, once there was one."""
+        self.continued = False
+        self.tasks: dict[int, Task] = {}
+        self._entries: list[Node | None] = []
+        self._actions: list[dict[str, Any]] = []
+        self._unscheduled: list[Task] = []
+        self._gates: list[Group] = []
+        self._open = 0
+        self._open_in: dict[int, int] = {}
+        self._waits: dict[str, list[Task]] = {}
+        self._slots: set[str] = set()
+        self._calls: dict[str, Task] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """An episode starts: events follow."""
+        self._index = -1
+        self._at = 0
+        """The event (by its place in the episode) at which things happen: the one admitted, then the one that the
+        orchestrator has come to."""
+        self._last_match = 0
+        self._postponed: tuple[Retry, Task] | None = None
+        self._early: list[tuple[int, str]] = []
+        self._ended_at: dict[int, int] = {}
+
+    @property
+    def action_count(self) -> int:
+        """How many actions the orchestrator has scheduled."""
+        return len(self._entries)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the host does not look at the orchestrator's end yet."""
+        return any(not gate.settled for gate in self._gates)
+
+    def has_open_tasks(self) -> bool:
+        """Whether a task is open that holds back the instance's end."""
+        return any(task.holds_completion for task in self.tasks.values())
+
+    def expects(self, kind: EventType, key: int | str | None) -> bool | None:
+        """Whether this answer's task is open. False: it has been answered or cancelled. None: it was never scheduled."""
+        task = self.tasks.get(key) if isinstance(key, int) else None
+        return None if task is None or task in self._unscheduled else not task.settled
+
+    def is_call(self, name: str) -> bool:
+        """Whether a raised event of this name is an entity's answer that is waited for."""
+        return name in self._calls
+
+    def open_work(self) -> int:
+        """How many activities and sub-orchestrations are under way."""
+        return sum(not task.settled and task.type in _WORK for task in self.tasks.values())
+
+    # --- events -----------------------------------------------------------------------------------------------------
+
+    def admit(self, kind: EventType, key: int | str | None, text: str = "") -> bool:
+        """Apply one event. False: no further event may belong to this episode."""
+        self._index += 1
+        self._at = self._index
+        if kind == EventType.EVENT_RAISED:
+            self._raise(str(key), text)
+            return True
+        task = self.tasks.get(key) if isinstance(key, int) else None
+        if task is None or task.done:
+            return True
+        self._last_match = self._index
+        failed = kind in _FAILED
+        retry = task.parent if isinstance(task.parent, Retry) else None
+        if retry is None:
+            self._close(task, failed)
+            return True
+        takes_id = retry.takes_id(task, failed)
+        is_certain = self._wait_is_known() if takes_id else True
+        self._close(task, failed)
+        if not takes_id:
+            retry.finish(failed=task.type == ActionType.CREATE_TIMER)
+            self._note_end(task.entry)
+        elif is_certain:
+            self._schedule(retry.next(task))
+        else:
+            self._postponed = (retry, task)
+            return False
+        return True
+
+    def called(self, request_id: str, task_id: int) -> None:
+        """An entity call's request has this id; the answer will be an event of that name."""
+        self._calls[request_id] = self.tasks[task_id]
+
+    def _raise(self, name: str, text: str) -> None:
+        call = self._calls.get(name)
+        if call is not None:
+            if not call.done:
+                self._last_match = self._index
+                self._close(call, '"exceptionType' in (json.loads(text).get("Input") or ""))
+            return
+        waits = self._waits.get(name)
+        if waits:
+            self._last_match = self._index
+            self._close(waits.pop(), False)
+        else:
+            self._early.append((self._index, name))
+
+    def _close(self, task: Task, failed: bool) -> None:
+        if task.id is not None and not task.settled:
+            self._count(task, -1)
+        task.close(failed)
+        self._note_end(task.entry)
+
+    def _note_end(self, entry: int) -> None:
+        node = self._entries[entry]
+        if node is not None and node.done:
+            self._ended_at.setdefault(entry, self._at)
+            if isinstance(node, Group) and node.failed and not node.settled and node not in self._gates:
+                self._gates.append(node)
+
+    def _count(self, task: Task, change: int) -> None:
+        self._open += change
+        self._open_in[task.entry] = self._open_in.get(task.entry, 0) + change
+
+    def _wait_is_known(self) -> bool:
+        """Whether the orchestrator can only be waiting for its last action.
+
+        It is not when that action is done, when it can be a group with members that had been scheduled before (those
+        are not listed again), or when an external event may have ended it.
+        """
+        last = self._entries[-1]
+        if last is None or last.done:
+            return False
+        if isinstance(last, Retry):
+            return True
+        nothing_else_open = self._open == self._open_in.get(len(self._entries) - 1, 0)
+        if isinstance(last, Task):
+            is_plain = last.type not in (ActionType.CREATE_TIMER, ActionType.WAIT_FOR_EXTERNAL_EVENT)
+            return is_plain or (last.type == ActionType.CREATE_TIMER and nothing_else_open)
+        if len(last.children) == 1 and isinstance(last.children[0], Retry) and last.type == ActionType.WHEN_ALL:
+            return True
+        return nothing_else_open and not last.has_wait
+
+    # --- actions ----------------------------------------------------------------------------------------------------
+
+    def extend(self, actions: list[dict[str, Any]], *, count: int | None = None, up_to_id: int | None = None) -> None:
+        """The SDK's list after this episode. `count`: how many of them it held then, if that was in the past;
+        `up_to_id`: the last id given out by then, when the count is not known.
+
+        Raises NonDeterministicOrchestrationError when the list does not begin with what is known.
+        """
+        known = len(self._entries)
+        self._at = 0
+        if len(actions) < max(known, count or 0):
+            raise NonDeterministicOrchestrationError(
+                f"{max(known, count or 0)} actions had been scheduled, but the replay schedules {len(actions)}"
+            )
+        if known and actions[:known] != self._actions:
+            for index in range(known):
+                if actions[index] != self._actions[index]:
+                    self._compare(self._entries[index], self._actions[index], actions[index])
+        if up_to_id is not None:
+            for action in actions[known:]:
+                if self.next_id > up_to_id:
+                    break
+                self._add(action)
+        else:
+            for action in actions[known:count]:
+                self._add(action)
+        self._actions = actions[: len(self._entries)]
+        if self._postponed is not None:
+            retry, ended = self._postponed
+            self._postponed = None
+            self._schedule(retry.next(ended))
+        self._slots.update(name for _, name in self._early)
+
+    def unclaimed_after_end(self) -> Iterable[int]:
+        """Indexes (in the episode) of external events that came after the last action was reached and that nobody took."""
+        return [index for index, _ in self._early if index > self._at]
+
+    def decisions(self) -> list[Task]:
+        """Tasks to be scheduled now, in the order of their ids."""
+        limit = min((gate.entry for gate in self._gates if not gate.settled), default=len(self._entries))
+        return [task for task in self._unscheduled if task.entry <= limit]
+
+    def scheduled(self, tasks: Iterable[Task]) -> None:
+        """These decisions stand in the history."""
+        ids = {task.id for task in tasks}
+        self._unscheduled = [task for task in self._unscheduled if task.id not in ids]
+
+    def confirm(self, event: dict[str, Any]) -> None:
+        """A decision event from the history: the replay must have made it too.
+
+        Raises NonDeterministicOrchestrationError when it has not.
+        """
+        kind, identifier = EventType(event["EventType"]), event["EventId"]
+        task = self.tasks.get(identifier)
+        what = f"{kind.name.title().replace('_', '')} '{event.get('Name') or ''}' with sequence number {identifier}"
+        if task is None or task.type not in DECISIONS[kind]:
+            raise NonDeterministicOrchestrationError(f"{what} is in the history, but the replay does not schedule it")
+        name = task.action.get("functionName")
+        if name is not None and name.lower() != str(event.get("Name")).lower():
+            raise NonDeterministicOrchestrationError(f"{what} is in the history, but the replay schedules '{name}'")
+        self.scheduled([task])
+
+    def _add(self, action: dict[str, Any]) -> None:
+        entry = len(self._entries)
+        self._at = max(self._at, self._reached(entry - 1))
+        self._entries.append(None)
+        kind = action_type(action)
+        if kind == ActionType.CONTINUE_AS_NEW:
+            self.continued, self.continued_with = True, action.get("input")
+            return
+        node = self._entries[entry] = self._unopened(kind, action, None, entry)
+        self._open_node(node)
+        self._note_end(entry)
+
+    def _reached(self, previous: int) -> int:
+        """The event at which the orchestrator got beyond action `previous`, as far as that can be told."""
+        if previous < 0 or self._entries[previous] is None:
+            return 0
+        return self._ended_at.get(previous, self._last_match)
+
+    def _unopened(self, kind: ActionType, action: dict[str, Any], parent: Group | None, entry: int) -> Node:
+        if kind in (ActionType.WHEN_ALL, ActionType.WHEN_ANY):
+            group = Group(kind, parent, entry)
+            for child in action["compoundActions"]:
+                group.add(self._unopened(action_type(child), child, group, entry))
+            return group
+        if kind in _RETRIES:
+            return Retry(kind, action, parent, entry)
+        return Task(kind, action, parent, entry)
+
+    def _open_node(self, node: Node) -> None:
+        if isinstance(node, Retry):
+            self._schedule(node.next(None))
+        elif isinstance(node, Group):
+            for child in list(node.children):
+                self._open_node(child)
+            node.close_if_empty()
+        elif node.type == ActionType.WAIT_FOR_EXTERNAL_EVENT:
+            self._open_wait(node)
+        else:
+            self._schedule(node)
+            if node.action.get("isCanceled"):
+                self._cancel(node)
+
+    def _open_wait(self, wait: Task) -> None:
+        """As the SDK does: an event that came before ends this wait and every later one of its name (durable.md §1.5)."""
+        name = wait.action["externalEventName"]
+        came_before = [item for item in self._early if item[1] == name and item[0] <= self._at]
+        if name in self._slots or came_before:
+            wait.close()
+            self._early = [item for item in self._early if item not in came_before]
+            self._slots.add(name)
+            return
+        coming = next((item for item in self._early if item[1] == name), None)
+        if coming is not None:
+            self._early.remove(coming)
+            self._at = max(self._at, coming[0])
+            wait.close()
+            return
+        self._waits.setdefault(name, []).append(wait)
+
+    def _schedule(self, task: Task) -> None:
+        task.id = self.next_id
+        self.next_id += 1
+        self.tasks[task.id] = task
+        self._unscheduled.append(task)
+        if task.type in _FIRE_AND_FORGET:
+            task.close()
+        else:
+            self._count(task, 1)
+
+    def _cancel(self, task: Task) -> None:
+        if not task.cancelled and not task.settled:
+            self._count(task, -1)
+            task.cancel()
+
+    def _compare(self, node: Node | None, old: dict[str, Any], new: dict[str, Any]) -> None:
+        """The same action as in the last replay; only a timer may have been cancelled since."""
+        kind = action_type(new)
+        if kind != action_type(old) or old.get("functionName", "").lower() != new.get("functionName", "").lower():
+            raise NonDeterministicOrchestrationError(
+                f"the replay schedules {kind.name} '{new.get('functionName') or ''}' where {action_type(old).name} "
+                f"'{old.get('functionName') or ''}' had been scheduled"
+            )
+        if kind in (ActionType.WHEN_ALL, ActionType.WHEN_ANY):
+            before, now = old["compoundActions"], new["compoundActions"]
+            if len(before) != len(now):
+                raise NonDeterministicOrchestrationError(
+                    f"the replay waits for {len(now)} tasks where it had waited for {len(before)}"
+                )
+            for child, old_child, new_child in zip(node.children, before, now, strict=True):
+                if old_child != new_child:
+                    self._compare(child, old_child, new_child)
+        elif kind == ActionType.CREATE_TIMER and new.get("isCanceled"):
+            self._cancel(node)
