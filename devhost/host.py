@@ -130,6 +130,7 @@ class Host:
         if self.options.enable_auth:
             self.keys = Keys(self.script_root / ".devhost" / "keys.json", os.environ)
         await check_storage(self)
+        self._prepare()
         if self._needs_durable():
             from devhost.durable import DurableExtension
 
@@ -324,6 +325,19 @@ class Host:
             function.is_durable or any(binding.type == "durableClient" for binding in function.inputs)
             for function in self.functions.values()
         )
+
+    def _prepare(self) -> None:
+        """Make what each function needs for its first call; one that cannot have it is left out, as in indexing."""
+        for function in list(self.functions.values()):
+            try:
+                self.invoker.prepare(function)
+                if function.trigger.type in LISTENERS:
+                    create_listener(self, function)
+            except DevhostError as error:
+                del self.functions[function.name]
+                self.errors.append(FunctionLoadError(function.name, error.message, error.remedy))
+        if not self.functions:
+            raise self.errors[-1]
 
     async def _start_listeners(self) -> None:
         self._listeners = [

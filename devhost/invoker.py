@@ -95,11 +95,14 @@ class Invoker:
         """Give up the thread pool. A function that still runs in it ends with the process, not before."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def prepare(self, function: Function) -> _Call:
+        """Make the bindings of a function. Raises the DevhostError of one that cannot work."""
+        call = self._calls[function.name] = _Call(self._host, function)
+        return call
+
     async def invoke(self, function: Function, trigger: TriggerData) -> Datum | None:
         """Run one invocation, retries included: what goes back to the trigger, or FunctionInvocationError."""
-        call = self._calls.get(function.name)
-        if call is None or call.function is not function:
-            call = self._calls[function.name] = _Call(self._host, function)
+        call = self._calls.get(function.name) or self.prepare(function)
         identifier = str(uuid4())
         self.started += 1
         self.running[identifier] = function.name

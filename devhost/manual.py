@@ -37,7 +37,7 @@ async def manual_trigger(host: Host, function: Function, text: str) -> TriggerDa
     if kind == "queueTrigger":
         return _from_text(text, {"QueueTrigger": text, "DequeueCount": 0})
     if kind == "serviceBusTrigger":
-        return _from_text(text, {"DeliveryCount": 1})
+        return _from_text(text, {"DeliveryCount": 1, "UserProperties": {}})
     if kind == "blobTrigger":
         return await _from_blob(host, function, text)
     raise ManualInvocationError(
