@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
 from jobs import claim_check, ledger, telemetry
-from jobs.errors import JobError
+from jobs.errors import JobError, TransientError
 from jobs.ledger import JobRef
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -58,6 +59,24 @@ async def outcome(work: Work, arguments: dict[str, Any]) -> dict[str, Any]:
                 result["run"] = asdict(run)
             result["ok"] = await work(call)
         except JobError as error:
-            telemetry.step_failed(error, attempt=call.attempt)
-            result["error"] = error.to_dict() | {"retryAfter": error.retry_after}
+            result["error"] = _told(error, call)
+        except AzureError as error:
+            if not _may_pass(error):
+                raise
+            result["error"] = _told(StorageUnavailableError(f"storage did not answer ({type(error).__name__})"), call)
     return result
+
+
+class StorageUnavailableError(TransientError):
+    """Azure Storage was busy, failed or could not be reached."""
+
+
+def _told(error: JobError, call: Call) -> dict[str, Any]:
+    telemetry.step_failed(error, attempt=call.attempt)
+    return error.to_dict() | {"retryAfter": error.retry_after}
+
+
+def _may_pass(error: AzureError) -> bool:
+    """Whether it is the service that has a problem, and not what it was asked to do."""
+    status = getattr(error, "status_code", None)
+    return status is None or status in (408, 429) or status >= 500

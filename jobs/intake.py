@@ -6,7 +6,6 @@ Pending and the sender without an answer, so the job is delivered or submitted o
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,15 +13,15 @@ from uuid import uuid4
 
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import claim_check, ledger, single_activity, strict_json
+from jobs import claim_check, dead_letters, ledger, single_activity, strict_json
 from jobs.catalog import kind_named
 from jobs.clients import clients
-from jobs.errors import JobConflictError, JobNotFoundError, NotAJobError, TransientError
+from jobs.errors import JobConflictError, JobNotFoundError, NotAJobError, PermanentError, TransientError
 from jobs.job import Envelope, Job, open_envelope, parse
 from jobs.ledger import Entry
 from jobs.single_activity import Delivery
 
-BASE64_OF_AN_OBJECT = re.compile(rb"ey[IAogJ][A-Za-z0-9+/\r\n]*={0,2}\s*")
+BASE64_OF_AN_OBJECT = re.compile(rb"(?:ey[AIJ]|ew[0ko])[A-Za-z0-9+/\r\n]*={0,2}\s*")
 """What many queue clients send unless told otherwise: the encoded beginning of a JSON object."""
 
 
@@ -52,9 +51,16 @@ async def submit(job: Job, durable: DurableOrchestrationClient) -> Submission:
 async def receive(body: bytes, delivery: Delivery, durable: DurableOrchestrationClient) -> None:
     """Take a job from a queue message: start its orchestration, or do its single activity at once.
 
-    Returns when the message is settled. Raises NotAJobError, UnknownKindError, InvalidInputError and JobConflictError
-    for a message that can never be a job, TransientError when it should be delivered again.
+    A message that can never be a job (no JSON, unknown kind, wrong input, an id that is taken) costs this one attempt.
+    Returns when the message is settled, raises when it should be delivered again.
     """
+    try:
+        await _take(body, delivery, durable)
+    except PermanentError as error:
+        await dead_letters.park(delivery.queue, delivery.message_id, body, error)
+
+
+async def _take(body: bytes, delivery: Delivery, durable: DurableOrchestrationClient) -> None:
     envelope = open_envelope(_with_defaults(body, delivery))
     if envelope.hand_over:
         await _take_over(envelope, delivery)
@@ -95,7 +101,7 @@ async def _start(job: Job, ref: ledger.JobRef, durable: DurableOrchestrationClie
     except Exception as error:
         # Of several submissions at once one starts the instance; the SDK tells the others by a bare Exception.
         if not await _instance_exists(durable, ref.instance_id):
-            raise TransientError(f"the orchestration could not be started: {error}") from error
+            raise TransientError("the orchestration could not be started: see the host's log") from error
 
 
 async def _instance_exists(durable: DurableOrchestrationClient, instance_id: str) -> bool:
@@ -113,7 +119,7 @@ async def _enqueue(job: Job, ref: ledger.JobRef) -> None:
         "handOver": uuid4().hex,
     }
     queue = "jobs-urgent" if job.priority == "urgent" else "jobs"
-    await clients().queue(queue).send_message(json.dumps(message))
+    await clients().queue(queue).send_message(strict_json.canonical(message).decode())
 
 
 async def _take_over(envelope: Envelope, delivery: Delivery) -> None:

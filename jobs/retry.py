@@ -29,7 +29,7 @@ class RetryPolicy:
     The n-th pause is `first * factor**(n-1)`, at most `cap`, of which jitter takes away up to half.
     """
 
-    attempts: int = 5
+    attempts: int = 6
     first: float = 1.0
     factor: float = 2.0
     cap: float = 60.0
@@ -115,14 +115,16 @@ def _settle(task: TaskBase, activity: str, attempt: int, policy: RetryPolicy) ->
 
 
 def _pause(context: DurableOrchestrationContext, length: timedelta, cancel: TaskBase | None) -> Steps:
-    timer = context.create_timer(context.current_utc_datetime + length)
     if cancel is None:
-        yield timer
+        yield context.create_timer(context.current_utc_datetime + length)
         return
-    winner = yield context.task_any([timer, cancel])
-    if winner is cancel:
+    if not cancel.is_completed:
+        timer = context.create_timer(context.current_utc_datetime + length)
+        winner = yield context.task_any([timer, cancel])
+        if winner is timer:
+            return
         timer.cancel()
-        raise JobCancelledError("the job was cancelled while it waited to try again")
+    raise JobCancelledError("the job was cancelled while it waited to try again")
 
 
 def _key(context: DurableOrchestrationContext, activity: str) -> str:

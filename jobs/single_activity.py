@@ -9,7 +9,7 @@ from typing import Any
 from jobs import ledger, results, telemetry
 from jobs.call import Call
 from jobs.catalog import Kind
-from jobs.errors import DeadlineExceededError, JobBusyError, JobError, JobFinishedError, PermanentError
+from jobs.errors import DeadlineExceededError, JobBusyError, JobError, JobFinishedError, TransientError
 from jobs.ledger import JobRef
 
 
@@ -17,6 +17,7 @@ from jobs.ledger import JobRef
 class Delivery:
     """One delivery of a queue message. `message_id` stays the same when the message is delivered again."""
 
+    queue: str
     message_id: str
     attempt: int
     is_last: bool
@@ -36,30 +37,31 @@ async def run(kind: Kind, job: JobRef, payload: dict[str, Any], delivery: Delive
         return
     with telemetry.about(job):
         try:
-            async with asyncio.timeout(kind.deadline.total_seconds()):
-                result = await kind.activity(Call(job, kind.name, payload, delivery.attempt))
-        except PermanentError as error:
-            await ledger.end(job, begun, ledger.FAILED, error=error.to_dict())
-        except Exception as error:
-            known = _as_job_error(kind, error)
-            telemetry.step_failed(known, attempt=delivery.attempt)
-            if delivery.is_last:
-                await ledger.end(job, begun, ledger.FAILED, error=known.to_dict())
-            raise known from error
+            result = await _do(kind, Call(job, kind.name, payload, delivery.attempt))
+        except JobError as error:
+            telemetry.step_failed(error, attempt=delivery.attempt)
+            if delivery.is_last or not error.retryable:
+                await ledger.end(job, begun, ledger.FAILED, error=error.to_dict())
+            if error.retryable:
+                raise
         else:
             await ledger.end(job, begun, ledger.COMPLETED, **await results.store(job, result))
 
 
-def _as_job_error(kind: Kind, error: Exception) -> JobError:
-    if isinstance(error, JobError):
-        return error
-    if isinstance(error, TimeoutError):
-        return DeadlineExceededError(f"a {kind.name} job may take {kind.deadline.total_seconds():.0f} s")
-    # The text of an unforeseen error might hold input, and a status must not.
-    return UnexpectedError(f"{type(error).__name__} in {kind.name}: see the host's log")
+async def _do(kind: Kind, call: Call) -> Any:
+    """Run the activity. Whatever goes wrong is a JobError."""
+    seconds = kind.deadline.total_seconds()
+    try:
+        async with asyncio.timeout(seconds):
+            return await kind.activity(call)
+    except JobError:
+        raise
+    except TimeoutError as error:
+        raise DeadlineExceededError(f"a {kind.name} job may take {seconds:.0f} s") from error
+    except Exception as error:
+        # The text of an unforeseen error might hold input, and a status must not.
+        raise UnexpectedError(f"{type(error).__name__} in {kind.name}: see the host's log") from error
 
 
-class UnexpectedError(JobError):
-    """The activity failed in a way that nobody foresaw."""
-
-    retryable = True
+class UnexpectedError(TransientError):
+    """The activity failed in a way that nobody foresaw: worth another try, but no more is known."""

@@ -53,5 +53,10 @@ def step_failed(error: JobError, *, attempt: int) -> None:
     _event(logging.WARNING, "StepFailed", attempt=attempt, error=error.to_dict())
 
 
+def message_parked(queue: str, message_id: str, error: JobError) -> None:
+    """A message was no job and will not be tried again."""
+    _event(logging.ERROR, "MessageParked", queue=queue, messageId=message_id, error=error.to_dict())
+
+
 def _event(level: int, name: str, **fields: Any) -> None:
     logger.log(level, json.dumps({"event": name, **_context.get(), **fields}))

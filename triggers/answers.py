@@ -54,6 +54,8 @@ def answering(door: Door) -> Door:
             status, title = next(
                 (known for type, known in _STATUS.items() if isinstance(error, type)), (500, "Internal error")
             )
+            if status >= 500:
+                logger.exception("a door could not do what it was asked to")
             return problem(status, title, str(error), errors=getattr(error, "fields", None))
         except (AzureError, aiohttp.ClientError, TimeoutError) as error:
             logger.exception("a service that the app needs did not answer")

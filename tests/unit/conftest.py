@@ -13,11 +13,6 @@ from jobs.settings import settings
 from sandbox.in_process import Sandbox
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture
 async def storage(azurite, monkeypatch) -> AsyncIterator[None]:
     """The app's clients work on Azurite, with every table, container and queue there."""
@@ -29,22 +24,13 @@ async def storage(azurite, monkeypatch) -> AsyncIterator[None]:
     settings.cache_clear()
 
 
-@pytest.fixture(scope="session")
-def _sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture
-def world(_sandbox, monkeypatch) -> Iterator[Sandbox]:
+def world(sandbox, shop_settings, monkeypatch) -> Iterator[Sandbox]:
     """The payment gateway and the mail server, empty and without faults, and the settings that lead there."""
-    _sandbox.clear()
-    monkeypatch.setenv("PAYMENT_GATEWAY_URL", _sandbox.url)
-    monkeypatch.setenv("SMTP_HOST", _sandbox.smtp_host)
-    monkeypatch.setenv("SMTP_PORT", str(_sandbox.smtp_port))
-    monkeypatch.setenv("MAIL_FROM", "shop@nightshift.example")
+    for name, value in shop_settings.items():
+        monkeypatch.setenv(name, value)
     settings.cache_clear()
-    yield _sandbox
+    yield sandbox
     settings.cache_clear()
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 
 import pytest
+from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
 from jobs import ledger
 from jobs.call import outcome
@@ -42,6 +43,21 @@ async def test_an_error_of_the_job_is_returned(error, caplog):
     assert result["error"] == error.to_dict() | {"retryAfter": error.retry_after}
     line = json.loads(caplog.records[-1].message)
     assert (line["event"], line["step"], line["attempt"]) == ("StepFailed", "work", 2)
+
+
+@pytest.mark.parametrize(("status", "transient"), [(None, True), (503, True), (429, True), (400, False), (403, False)])
+async def test_storage_that_does_not_answer_may_answer_later(status, transient):
+    async def work(call):
+        error = HttpResponseError("storage") if status else ServiceRequestError("storage")
+        error.status_code = status
+        raise error
+
+    if transient:
+        error = (await outcome(work, arguments()))["error"]
+        assert (error["type"], error["retryable"]) == ("StorageUnavailable", True)
+    else:
+        with pytest.raises(HttpResponseError):
+            await outcome(work, arguments())
 
 
 async def test_anything_else_is_a_crash():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from jobs import intake, ledger
 from jobs.clients import clients
-from jobs.errors import InvalidInputError, JobConflictError, NotAJobError, TransientError, UnknownKindError
+from jobs.errors import JobConflictError, TransientError
 from jobs.job import Envelope, parse
 from jobs.single_activity import Delivery
 from tests.orders import order
@@ -26,7 +28,7 @@ def job(kind: str = "order", input=None, id: str | None = None, **fields):
 
 
 def delivery(**fields) -> Delivery:
-    return replace(Delivery(message_id=uuid4().hex, attempt=1, is_last=False), **fields)
+    return replace(Delivery("jobs", message_id=uuid4().hex, attempt=1, is_last=False), **fields)
 
 
 async def queued(name: str) -> list[dict]:
@@ -135,25 +137,41 @@ async def test_an_order_from_a_queue_is_the_same_job_as_by_http(durable):
 
 
 @pytest.mark.parametrize(
-    ("body", "error"),
+    ("body", "reason"),
     [
-        (b"not json", NotAJobError),
-        (b"\xff", NotAJobError),
-        (b"[]", NotAJobError),
-        (b'{"input": {}}', NotAJobError),
-        (b'{"kind": "cake", "input": {}}', UnknownKindError),
-        (b'{"kind": "order"}', InvalidInputError),
-        (b'{"kind": "order", "id": "a/b", "input": {}}', InvalidInputError),
-        (b'{"kind": "mail", "id": "never-submitted", "handOver": "forged"}', NotAJobError),
-        (b'{"kind": "order", "id": "never-submitted", "handOver": "forged"}', NotAJobError),
+        (b"not json", "NotAJob"),
+        (b"\xff", "NotAJob"),
+        (b"[]", "NotAJob"),
+        (b'{"input": {}}', "NotAJob"),
+        (b'{"kind": "cake", "input": {}}', "UnknownKind"),
+        (b'{"kind": "order"}', "InvalidInput"),
+        (b'{"kind": "order", "id": "a/b", "input": {}}', "InvalidInput"),
+        (b'{"kind": "mail", "id": "never-submitted", "handOver": "forged"}', "NotAJob"),
+        (b'{"kind": "order", "id": "never-submitted", "handOver": "forged"}', "NotAJob"),
     ],
 )
-async def test_what_is_no_job_is_refused(durable, body, error):
-    with pytest.raises(error):
-        await intake.receive(body, delivery(), durable)
+async def test_what_is_no_job_is_set_aside_at_once(durable, caplog, body, reason):
+    caplog.set_level("INFO", "nightshift")
+    await intake.receive(body, delivery(), durable)
+    [message] = [m async for m in clients().queue("jobs-poison").receive_messages()]
+    await clients().queue("jobs-poison").delete_message(message)
+    assert message.content == body.decode("utf-8", "replace")
+    [line] = [json.loads(record.message) for record in caplog.records if record.name == "nightshift"]
+    assert (line["event"], line["queue"], line["error"]["type"]) == ("MessageParked", "jobs", reason)
     assert durable.starts == 0
 
 
-async def test_the_message_of_a_base64_client_is_explained(durable):
-    with pytest.raises(NotAJobError, match="base64"):
-        await intake.receive(b"eyJraW5kIjogIm9yZGVyIn0=", delivery(), durable)
+@pytest.mark.parametrize("text", [b'{"kind": "order"}', b'{ "kind": 1}', b'{\n"kind": 1}', b"{\r\n}", b"{\t}"])
+async def test_the_message_of_a_base64_client_is_explained(durable, caplog, text):
+    await intake.receive(base64.b64encode(text), delivery(), durable)
+    assert "base64" in caplog.text
+    await clients().queue("jobs-poison").clear_messages()
+
+
+async def test_a_message_that_cannot_be_set_aside_comes_again(durable, monkeypatch):
+    async def away(*_):
+        raise ServiceRequestError("connection refused")
+
+    monkeypatch.setattr("jobs.dead_letters.park", away)
+    with pytest.raises(ServiceRequestError):
+        await intake.receive(b"no job", delivery(), durable)

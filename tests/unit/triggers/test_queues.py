@@ -11,7 +11,7 @@ import pytest
 from azure.functions.queue import QueueMessageInConverter
 
 from jobs import ledger
-from jobs.errors import NotAJobError, UnknownKindError
+from jobs.clients import clients
 from tests.unit.triggers.doors import functions
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage")]
@@ -40,11 +40,11 @@ async def test_a_dropped_message_is_a_job(durable, door):
     assert datetime.fromisoformat(entry.job.submitted_at) == datetime(2026, 1, 1, tzinfo=UTC)
 
 
-async def test_what_is_no_job_raises_so_that_the_host_sets_it_aside(durable):
-    with pytest.raises(NotAJobError):
-        await deliver("take_job", durable, message(b"\xff\x00"))
-    with pytest.raises(UnknownKindError):
-        await deliver("take_job", durable, message(b'{"kind": "cake"}'))
+@pytest.mark.parametrize(("door", "poison"), [("take_job", "jobs-poison"), ("take_urgent_job", "jobs-urgent-poison")])
+async def test_what_is_no_job_goes_to_the_poison_queue_of_its_door(durable, door, poison):
+    await deliver(door, durable, message(b"no job"))
+    assert [held.content async for held in clients().queue(poison).receive_messages()] == ["no job"]
+    await clients().queue(poison).clear_messages()
 
 
 @pytest.mark.parametrize(("count", "state"), [("4", "Running"), ("5", "Failed")])
