@@ -68,7 +68,7 @@ async def _load(options: argparse.Namespace) -> None:
         raise invalid(error, "the list of articles is not right") from None
     for article in wanted:
         await articles.put(article)
-    print(f"{len(wanted)} articles loaded")
+    print(f"{len(wanted)} article{'' if len(wanted) == 1 else 's'} loaded")
 
 
 async def _list(options: argparse.Namespace) -> None:
@@ -97,7 +97,8 @@ def _use_local_settings() -> None:
     path = Path("local.settings.json")
     if path.exists():
         for name, value in json.loads(path.read_text()).get("Values", {}).items():
-            os.environ.setdefault(name, value)
+            if value is not None:
+                os.environ.setdefault(name, value)
 
 
 if __name__ == "__main__":
