@@ -21,9 +21,10 @@ from devhost.services import storage_endpoints
 _log = logging.getLogger("devhost.cli")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the result is the process's exit code."""
+def main(arguments: Sequence[str] | None = None, *, began: float | None = None) -> int:
+    """Run one command; the result is the process's exit code. `began`: time.perf_counter() when the process did."""
     given = _parser().parse_args(arguments)
+    given.began = time.perf_counter() if began is None else began
     try:
         root = find_script_root(given.script_root, Path.cwd())
         return given.command(root, given)
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _start(root: Path, given: argparse.Namespace) -> int:
     print(banner.heading(), flush=True)
-    code = asyncio.run(_run(Host(root, _options(given)), given.grace))
+    code = asyncio.run(_run(Host(root, _options(given)), given.grace, given.began))
     sys.stdout.flush()
     # A sync function that outlived its grace sits in a thread that nothing can end; the process must not wait for it.
     os._exit(code) if code else None
@@ -58,9 +59,8 @@ def _check(root: Path, given: argparse.Namespace) -> int:
         host.close()
 
 
-async def _run(host: Host, grace: float) -> int:
+async def _run(host: Host, grace: float, began: float) -> int:
     """Run until a signal: 0 when all work had ended in time, 1 when some was handed back."""
-    began = time.perf_counter()
     _log_until_configured(host)
     stopping = _Signals()
     await host.start()

@@ -272,9 +272,9 @@ async def _call_async(function: Callable[..., Any], arguments: dict[str, Any], i
     token = logs.invocation_id.set(identifier)
     try:
         return await function(**arguments)
-    except asyncio.CancelledError:
-        raise
     except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and asyncio.current_task().cancelling():
+            raise  # the host's own doing; a cancellation that the function let escape is its failure
         return _Raised(error)
     finally:
         logs.invocation_id.reset(token)

@@ -49,9 +49,14 @@ class Levels:
 
     def __init__(self, configured: Mapping[str, str], *, verbose: bool = False) -> None:
         """`configured` is host.json's logging.logLevel; an unknown level name counts as Information."""
-        levels = {"": logging.INFO if verbose else logging.WARNING, "Function": logging.INFO}
-        for category, level in configured.items():
-            levels["" if category.lower() == "default" else category] = _LEVELS.get(str(level).lower(), logging.INFO)
+        given = {
+            category.lower(): _LEVELS.get(str(level).lower(), logging.INFO) for category, level in configured.items()
+        }
+        # A configured default counts for the app's lines as for the host's.
+        default = given.pop("default", None)
+        system = logging.INFO if verbose else logging.WARNING
+        levels = {"": system if default is None else default, "function": logging.INFO if default is None else default}
+        levels |= given
         self._by_prefix = sorted(levels.items(), key=lambda item: -len(item[0]))
         self._known: dict[str, int] = {}
 
@@ -64,7 +69,7 @@ class Levels:
         """The least level shown for `category`."""
         level = self._known.get(category)
         if level is None:
-            level = next(level for prefix, level in self._by_prefix if category.lower().startswith(prefix.lower()))
+            level = next(level for prefix, level in self._by_prefix if category.lower().startswith(prefix))
             self._known[category] = level
         return level
 

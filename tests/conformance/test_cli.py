@@ -319,7 +319,9 @@ def encrypted(folder):
         pytest.param(port_taken, ["is unavailable", "--port"], id="port taken"),
         pytest.param(import_error, ["no_such_package", "requirements.txt"], id="import error"),
         pytest.param(queue_function(queue="%Q%"), ["'%Q%' does not resolve", "local.settings.json"], id="setting"),
-        pytest.param(queue_function(), ["'AzureWebJobsMissing' does not exist", "local.settings.json"], id="connection"),
+        pytest.param(
+            queue_function(), ["'AzureWebJobsMissing' does not exist", "local.settings.json"], id="connection"
+        ),
         pytest.param(azurite_away, ["127.0.0.1:9", "npx azurite", "make run"], id="Azurite away"),
         pytest.param(encrypted, ["IsEncrypted"], id="encrypted settings"),
     ],
@@ -372,7 +374,10 @@ def test_check_lists_a_good_app(tmp_path, capsys):
     [
         ("@app.route()\ndef bad(req, more): ...\n", "The 'bad' function is in error"),
         ('@app.queue_trigger(arg_name="m", queue_name="%Q%", connection="C")\ndef bad(m): ...\n', "'%Q%' does not"),
-        ('@app.queue_trigger(arg_name="m", queue_name="qqq", connection="C")\ndef bad(m): ...\n', "'AzureWebJobsC' does"),
+        (
+            '@app.queue_trigger(arg_name="m", queue_name="qqq", connection="C")\ndef bad(m): ...\n',
+            "'AzureWebJobsC' does",
+        ),
         ("raise ValueError('at import')\n", "ValueError: at import"),
     ],
 )
@@ -389,7 +394,9 @@ def test_check_of_an_app_without_functions_fails(tmp_path, capsys):
 
 
 def test_check_warns_of_a_missing_extension_bundle(tmp_path, capsys):
-    write_app(tmp_path, '@app.queue_output(arg_name="o", queue_name="qqq", connection="C")\n@app.route()\ndef x(req, o): ...')
+    write_app(
+        tmp_path, '@app.queue_output(arg_name="o", queue_name="qqq", connection="C")\n@app.route()\ndef x(req, o): ...'
+    )
     (tmp_path / "host.json").write_text('{"version": "2.0"}')
     main(["check", "--script-root", str(tmp_path)])
     assert "no extensionBundle" in capsys.readouterr().out

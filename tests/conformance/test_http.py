@@ -198,7 +198,9 @@ def test_text_is_printed_anew_if_it_is_other_json(expression, text, devhost_host
     assert response.headers["content-type"] == "text/plain; charset=utf-8"
 
 
-@pytest.mark.parametrize("expression", ["None", "{'a': 1}", "b'bytes'", "('x', 201)", "1/0", "exit(3)", "next(iter(()))"])
+@pytest.mark.parametrize(
+    "expression", ["None", "{'a': 1}", "b'bytes'", "('x', 201)", "1/0", "exit(3)", "next(iter(()))"]
+)
 def test_other_results_and_exceptions_are_an_empty_500(expression, devhost_host, tmp_path):
     response = answers(devhost_host, tmp_path, expression)
     assert (response.status_code, response.content) == (500, b"")
@@ -324,9 +326,21 @@ def test_broken_requests_get_a_4xx_and_the_host_goes_on(request_bytes, echo):
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/echo/%FF", "/api/echo/%E2%28%A1", "/api/echo/%ED%A0%80", "/api/echo?%FF=%FF&a=%00", "/api/echo/%25%32",
-             "//api//echo", "/api/../../etc/passwd", "/api/echo/..%2f..%2f", "/api/echo/%5c..%5c", "http://x/api/echo", "*"],
-)  # fmt: skip
+    "path",
+    [
+        "/api/echo/%FF",
+        "/api/echo/%E2%28%A1",
+        "/api/echo/%ED%A0%80",
+        "/api/echo?%FF=%FF&a=%00",
+        "/api/echo/%25%32",
+        "//api//echo",
+        "/api/../../etc/passwd",
+        "/api/echo/..%2f..%2f",
+        "/api/echo/%5c..%5c",
+        "http://x/api/echo",
+        "*",
+    ],
+)
 def test_odd_paths_are_answered(path, echo):
     answer = raw(echo, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert status_of(answer) in (200, 400, 404)
