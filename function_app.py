@@ -4,11 +4,12 @@ import azure.durable_functions as df
 
 from activities import analytics, closing, mail, orders, payments, stock
 from orchestrators import order
-from triggers import health, jobs, openapi, queues
+from triggers import health, job_list, jobs, openapi, queues
 
 app = df.DFApp()
 
 app.register_functions(jobs.blueprint)
+app.register_functions(job_list.blueprint)
 app.register_functions(queues.blueprint)
 app.register_functions(health.blueprint)
 app.register_functions(openapi.blueprint)

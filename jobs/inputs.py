@@ -12,6 +12,7 @@ class Sensitive:
     """Marks a field that must not travel in queue messages, the Durable history, logs or statuses."""
 
 
+IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 SENSITIVE = Sensitive()
 
@@ -19,7 +20,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PR
 Prose = Annotated[
     str, StringConstraints(min_length=1, max_length=100_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
 ]
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 Email = Annotated[
     str, StringConstraints(max_length=254, pattern=r"^[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
 ]

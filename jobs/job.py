@@ -14,11 +14,11 @@ from pydantic.alias_generators import to_camel
 from jobs import claim_check, strict_json
 from jobs.catalog import Kind, kind_named
 from jobs.errors import InvalidInputError, NotAJobError
-from jobs.inputs import Input
+from jobs.inputs import Identifier, Input
 from jobs.ledger import JobRef, now, written
 
-JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
-CorrelationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+CORRELATION_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+CorrelationId = Annotated[str, StringConstraints(pattern=CORRELATION_ID)]
 Priority = Literal["normal", "urgent"]
 
 MOST_FIELDS_NAMED = 20
@@ -33,9 +33,11 @@ class Envelope(BaseModel):
     )
 
     kind: Annotated[str, Field(max_length=80)]
-    id: JobId
+    id: Identifier
     input: dict[str, Any] = Field(default_factory=dict)
-    correlation_id: CorrelationId = Field(default_factory=lambda: uuid4().hex)
+    correlation_id: Annotated[str, StringConstraints(pattern=CORRELATION_ID)] = Field(
+        default_factory=lambda: uuid4().hex
+    )
     enqueued_at: AwareDatetime | None = None
     priority: Priority = "normal"
     hand_over: Annotated[str, Field(max_length=80)] | None = None

@@ -37,11 +37,14 @@ async def read(kind: str, id: str, durable: DurableOrchestrationClient) -> Statu
 async def describe(entry: Entry, durable: DurableOrchestrationClient | None) -> Status:
     """The status that belongs to a row. Without `durable` it has the ledger's word only, which lacks the progress."""
     state, error, progress = entry.state, entry.error, None
+    if not entry.is_final and durable and _is_orchestrated(entry):
+        live = await durable.get_status(entry.job.instance_id)
+        if live.runtime_status in _STOPPED:
+            # It may have stopped by entering its end in the ledger, after we had read it there.
+            entry = await ledger.get(entry.job.kind, entry.job.id)
+        state, error, progress = (entry.state, entry.error, None) if entry.is_final else _live(entry, live)
     if state == ledger.COMPLETED:
         progress = {"percent": 100, "step": None}
-    elif not entry.is_final and durable and _is_orchestrated(entry):
-        live = await durable.get_status(entry.job.instance_id)
-        state, error, progress = _live(entry, live)
     status: Status = {
         "kind": entry.job.kind,
         "id": entry.job.id,

@@ -65,6 +65,15 @@ async def test_what_only_durable_knows(durable, runtime, shown_as, error):
     assert shown.get("error", {}).get("type") == error
 
 
+async def test_an_end_entered_while_the_status_is_read_is_the_ledgers(durable):
+    job = await submitted(durable)
+    before = await ledger.get("order", job.id)
+    error = {"type": "OutOfStock", "message": "none left", "retryable": False}
+    await ledger.end(job, None, "Failed", error=error)
+    durable.statuses[job.instance_id]["runtimeStatus"] = "Failed"
+    assert (await status.describe(before, durable))["error"] == error
+
+
 async def test_unknown_jobs_and_kinds(durable):
     with pytest.raises(JobNotFoundError):
         await status.read("order", "none", durable)

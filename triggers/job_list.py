@@ -1,0 +1,68 @@
+"""The HTTP door to the list of jobs: filtered, page by page."""
+
+import base64
+import json
+import re
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from jobs import ledger, status
+from jobs.catalog import kind_named
+from jobs.errors import InvalidInputError
+from triggers.answers import answer_json, answering
+
+blueprint = df.Blueprint()
+
+
+@blueprint.route(route="jobs", methods=["GET"])
+@answering
+async def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
+    entries, continuation = await ledger.page(
+        kind=kind_named(req.params["kind"]).name if "kind" in req.params else None,
+        state=_state(req.params.get("status")),
+        since=_moment(req.params.get("since")),
+        top=_top(req.params.get("top", "50")),
+        continuation=_continuation(req.params.get("continuationToken")),
+    )
+    page = {"jobs": [await status.describe(entry, None) for entry in entries]}
+    if continuation:
+        token = base64.urlsafe_b64encode(json.dumps(continuation).encode()).decode()
+        page["continuationToken"] = token
+        page["next"] = "/api/jobs?" + urlencode({**req.params, "continuationToken": token})
+    return answer_json(page)
+
+
+def _state(text: str | None) -> str | None:
+    if text is not None and text not in ledger.STATES:
+        raise InvalidInputError(f"status: one of {', '.join(ledger.STATES)}")
+    return text
+
+
+def _moment(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        # A '+' that was not escaped in the URL arrives as a blank and is refused.
+        return ledger.written(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        raise InvalidInputError("since: a time as ISO 8601 has it, for example 2026-11-22T10:00:00Z") from None
+
+
+def _top(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= 1000:
+        raise InvalidInputError("top: a whole number from 1 to 1000")
+    return int(text)
+
+
+def _continuation(text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    try:
+        token = json.loads(base64.urlsafe_b64decode(text))
+        return {name: str(token[name])[:1000] for name in ("PartitionKey", "RowKey")}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InvalidInputError("continuationToken: use the one that the previous page gave") from None
