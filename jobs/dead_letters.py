@@ -5,7 +5,9 @@ It goes to the queue's poison queue, where the host moves messages that keep fai
 
 from __future__ import annotations
 
-from azure.core.exceptions import ResourceNotFoundError
+from contextlib import suppress
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from jobs import telemetry
 from jobs.clients import clients
@@ -19,6 +21,8 @@ async def park(queue: str, message_id: str, body: bytes, error: JobError) -> Non
     try:
         await poison.send_message(text)
     except ResourceNotFoundError:
-        await poison.create_queue()
+        with suppress(ResourceExistsError):
+            # Another message may have been quicker.
+            await poison.create_queue()
         await poison.send_message(text)
     telemetry.message_parked(queue, message_id, error)
