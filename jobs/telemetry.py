@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("nightshift")
 
+# The Azure SDK writes every request and answer at Information, a dozen lines each.
+logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+
 _context: ContextVar[Mapping[str, Any]] = ContextVar("telemetry", default=MappingProxyType({}))
 
 
