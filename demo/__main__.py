@@ -21,6 +21,10 @@ from demo.stack import Stack, stack
 from devhost.errors import DevhostError
 
 PATIENCE = 50.0
+INTRODUCTION = """
+Jobs go in at three doors: HTTP, the storage queue [b]jobs[/], and [b]jobs-urgent[/]. Some meet trouble on purpose: the
+payment gateway and the mail server are told to fail. What is expected and what becomes of each must be the same.
+"""
 LOGS = ROOT / ".cache" / "demo"
 HOST_LOG = LOGS / "host.log"
 
@@ -34,7 +38,8 @@ def main() -> int:
     try:
         console.print("Starting Azurite, the sandbox and the app on the local host …", style="dim")
         with stack(logs=LOGS, host_log=HOST_LOG) as running:
-            console.print(f"Up after {time.monotonic() - began:.1f} s; the app answers at {running.app}\n", style="dim")
+            console.print(f"Up after {time.monotonic() - began:.1f} s; the app answers at {running.app}", style="dim")
+            console.print(INTRODUCTION)
             differences = show(console, running)
             if code := running.host.stop():
                 differences.append(f"the host was to drain and end with exit code 0, but it was {code}")

@@ -41,7 +41,7 @@ def stock(balance: Balance) -> Table:
     """What there was of each article, what was sold, and what is left."""
     table = _table("Stock")
     table.add_column("Article", width=28)
-    for heading in ("At first", "Sold", "Left", "In the table", ""):
+    for heading in ("At first", "Sold", "Must be left", "Are left", ""):
         table.add_column(heading, justify="right")
     for line in balance.stock:
         table.add_row(*_stock_row(line))
@@ -62,7 +62,7 @@ def money(balance: Balance) -> Table:
 
 def gateway(balance: Balance) -> Table:
     """How often the gateway was asked, for the orders whose way was not straight."""
-    table = _table("What the payment gateway saw (HTTP status of each attempt)")
+    table = _table("What the payment gateway answered (a repeated request carries the same key, and is booked once)")
     table.add_column("Order", width=6)
     for heading in ("authorize", "charge", "refund or void"):
         table.add_column(heading, width=24)
@@ -73,7 +73,7 @@ def gateway(balance: Balance) -> Table:
 
 def mails(balance: Balance) -> str:
     """One line on the mail."""
-    again = f"; {balance.mails_repeated} came a second time and was known" if balance.mails_repeated else ""
+    again = f"; {balance.mails_repeated} came twice and was kept once" if balance.mails_repeated else ""
     tick = _tick(balance.mails == balance.mails_expected)
     return f"{tick} {balance.mails} of {balance.mails_expected} mails arrived{again}."
 

@@ -70,7 +70,7 @@ class Following:
         for case in open_cases:
             for queue, messages in poison.items():
                 if case.scenario.message in messages:
-                    case.outcome = queue
+                    case.outcome = f"in {queue}"
             if case.outcome is None and (status := self._shop.status(case.scenario)):
                 self._take(case, status)
 

@@ -74,6 +74,10 @@ class Process:
                 raise StartError(f"{self.name} was not ready after {seconds:.0f} s{self._said()}")
             time.sleep(0.02)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send the child a signal."""
+        self._popen.send_signal(number)
+
     def wait(self) -> int:
         """Wait for the child to end by itself, and return its exit code."""
         return self._popen.wait()

@@ -24,20 +24,25 @@ STANDARD_PORT = 7071
 STANDARD_SANDBOX = (7080, 7025)
 
 TO_TRY = """
-[bold]The shop is open.[/] Everything lives in memory and is gone after Ctrl-C.
+[bold]The shop is open.[/] Try this in another terminal; Ctrl-C closes, and everything is forgotten.
 
-[dim]# an order over HTTP, and what becomes of it[/]
+[green]# an order over HTTP, and what becomes of it[/]
 curl -i -H 'Idempotency-Key: A-1001' -d @samples/orders/A-1001.json {app}/api/jobs/order
 curl {app}/api/jobs/order/A-1001
-[dim]# the same, waiting for the end[/]
-curl -H 'Idempotency-Key: A-1002' -H 'Prefer: wait=10' -d @samples/orders/A-1002.json {app}/api/jobs/order
-[dim]# the next two charges fail; the order is sold all the same[/]
+
+[green]# the gateway fails twice, and the order is sold all the same; this request waits for the end[/]
 curl -d '{{"when": {{"operation": "charge"}}, "fault": "error", "times": 2}}' {sandbox}/faults
-curl -H 'Idempotency-Key: A-1003' -d @samples/orders/A-1003.json {app}/api/jobs/order
-[dim]# money, mail, stock[/]
+curl -H 'Idempotency-Key: A-1002' -H 'Prefer: wait=20' -d @samples/orders/A-1002.json {app}/api/jobs/order
+
+[green]# an order through the queue[/]
+{python} -c "from azure.storage.queue import QueueClient as Queue; Queue.from_connection_string(\
+'UseDevelopmentStorage=true', 'jobs').send_message(open('samples/jobs/message.json').read())"
+curl {app}/api/jobs/order/A-2001
+
+[green]# money, mail, stock[/]
 curl {sandbox}/payments/ledger
 curl {sandbox}/mailbox
-{python} -m jobs stock list
+AzureWebJobsStorage=UseDevelopmentStorage=true {python} -m jobs stock list
 """
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from activities.articles import Article
 from jobs.inputs import AnalyticsInput, MailInput, OrderInput
+from jobs.job import open_envelope, parse
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 ORDERS = sorted(SAMPLES.glob("orders/*.json"))
@@ -31,6 +32,11 @@ def test_an_order_is_good_and_of_articles_that_the_shop_sells(path):
 def test_the_other_jobs_are_good():
     MailInput.model_validate_json((SAMPLES / "jobs/mail.json").read_text())
     AnalyticsInput.model_validate_json((SAMPLES / "jobs/analytics.json").read_text())
+
+
+def test_the_message_is_a_whole_job():
+    job = parse(open_envelope(json.loads((SAMPLES / "jobs/message.json").read_text())))
+    assert (job.kind.name, job.id) == ("order", "A-2001")
 
 
 def test_the_bad_order_has_three_faults():
