@@ -14,7 +14,8 @@ from pathlib import Path
 
 from devhost import __version__, banner, logs
 from devhost.errors import DevhostError
-from devhost.host import Host, HostOptions
+from devhost.host import Host
+from devhost.host_options import HostOptions
 from devhost.script_root import find_script_root
 from devhost.services import storage_endpoints
 

@@ -8,8 +8,7 @@ import inspect
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +16,11 @@ from uuid import uuid4
 
 from azure.functions.meta import Datum
 
-from devhost.clock import Clock
 from devhost.errors import DevhostError, FunctionLoadError
 from devhost.functions import Function
 from devhost.host_id import local_host_id
 from devhost.host_json import HostJson
+from devhost.host_options import HostOptions
 from devhost.http.cors import Cors
 from devhost.http.keys import Keys
 from devhost.http.server import HttpServer, bind
@@ -45,27 +44,6 @@ _LAST_WORDS = 1.0
 _IDLE_LOOK = 0.005
 _NO_FUNCTIONS = "Register functions on the app in function_app.py, by decorators or with app.register_functions(...)."
 _log = logging.getLogger("devhost.host")
-
-
-@dataclass(slots=True)
-class HostOptions:
-    """How a host is to run; what is None comes from local.settings.json or from the defaults."""
-
-    port: int | None = None
-    """0: any free port."""
-    address: str | None = None
-    functions: list[str] | None = None
-    """Only these, whatever host.json says."""
-    verbose: bool = False
-    cors: str | None = None
-    cors_credentials: bool | None = None
-    enable_auth: bool = False
-    task_hub: str | None = None
-    """The Durable task hub's file."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """Settings that stand before the environment and local.settings.json."""
-    use_local_settings: bool = True
-    clock: Clock = field(default_factory=Clock)
 
 
 class Host:
@@ -130,7 +108,7 @@ class Host:
         if self.options.enable_auth:
             self.keys = Keys(self.script_root / ".devhost" / "keys.json", os.environ)
         await check_storage(self)
-        self._prepare()
+        self._prepare_functions()
         if self._needs_durable():
             from devhost.durable import DurableExtension
 
@@ -213,7 +191,7 @@ class Host:
         self.close()
 
     async def pause(self) -> None:
-        """Stop the listeners and Durable; HTTP goes on. For the admin API's drain."""
+        """Stop the listeners; HTTP and what Durable has in hand go on. For the admin API's drain."""
         self.paused = True
         await self._stop_listeners()
 
@@ -239,8 +217,8 @@ class Host:
     async def _is_idle(self) -> bool:
         if self.outstanding or (self._server is not None and self._server.outstanding):
             return False
-        parts = [*self._listeners, *([self.durable] if self.durable is not None else [])]
-        for part in parts:
+        listeners = [] if self.paused else self._listeners
+        for part in [*listeners, *([self.durable] if self.durable is not None else [])]:
             idle = part.is_idle()
             if not (await idle if inspect.isawaitable(idle) else idle):
                 return False
@@ -326,13 +304,13 @@ class Host:
             for function in self.functions.values()
         )
 
-    def _prepare(self) -> None:
-        """Make what each function needs for its first call; one that cannot have it is left out, as in indexing."""
+    def _prepare_functions(self) -> None:
+        """Make what each function needs for its calls; one that cannot have it is left out, as in indexing."""
         for function in list(self.functions.values()):
             try:
                 self.invoker.prepare(function)
-                if function.trigger.type in LISTENERS:
-                    create_listener(self, function)
+                if function.trigger.type in LISTENERS and not function.disabled:
+                    self._listeners.append(create_listener(self, function))
             except DevhostError as error:
                 del self.functions[function.name]
                 self.errors.append(FunctionLoadError(function.name, error.message, error.remedy))
@@ -340,14 +318,8 @@ class Host:
             raise self.errors[-1]
 
     async def _start_listeners(self) -> None:
-        self._listeners = [
-            create_listener(self, function)
-            for function in self.functions.values()
-            if function.trigger.type in LISTENERS and not function.disabled
-        ]
         for listener in self._listeners:
             await listener.start()
 
     async def _stop_listeners(self) -> None:
-        listeners, self._listeners = self._listeners, []
-        await asyncio.gather(*(listener.stop() for listener in listeners))
+        await asyncio.gather(*(listener.stop() for listener in self._listeners))

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -19,10 +16,11 @@ from azure.functions.meta import Datum
 
 from devhost import logs
 from devhost.bindings import create_input, create_output
-from devhost.context import THREAD_STORAGE, Context, Out, RetryContext, RpcException
+from devhost.context import Context, Out, RetryContext, RpcException
 from devhost.converters import GenericConverter, decode, encode
 from devhost.invocation import FunctionInvocationError, InvocationRecord, TriggerData
 from devhost.timespan import format_timespan
+from devhost.user_code import Raised, as_exception, call_async, call_sync, failure_of
 
 if TYPE_CHECKING:
     from devhost.bindings import InputBinding, OutputBinding
@@ -30,22 +28,9 @@ if TYPE_CHECKING:
     from devhost.host import Host
     from devhost.signature import Parameter
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-
 
 class FunctionTimeoutError(Exception):
     """An invocation ran longer than host.json's functionTimeout."""
-
-
-@dataclass(slots=True)
-class _Raised:
-    """An exception on its way out of a user's function.
-
-    It travels as a value because neither a thread pool's future nor asyncio can carry every exception
-    (StopIteration, SystemExit).
-    """
-
-    error: BaseException
 
 
 class _Call:
@@ -167,7 +152,7 @@ class Invoker:
             self._record(call, identifier, began, FunctionInvocationError("CancelledError: the host stopped it"))
             raise
         except Exception as error:
-            failure = _failure(error)
+            failure = failure_of(error)
             log.error("Executed '%s' (Failed, Id=%s, Duration=%dms)\n%s",
                       call.short, identifier, _since(began), failure.text)  # fmt: skip
             self._record(call, identifier, began, failure)
@@ -202,11 +187,11 @@ class Invoker:
             arguments[parameter.binding.name] = Out()
 
         if trigger.inline and not function.is_async:
-            result = _call_sync(function.callable, arguments, identifier)
+            result = call_sync(function.callable, arguments, identifier)
         else:
             result = await self._call(call, arguments, identifier)
-        if type(result) is _Raised:
-            raise result.error if isinstance(result.error, Exception) else _as_exception(result.error)
+        if type(result) is Raised:
+            raise result.error if isinstance(result.error, Exception) else as_exception(result.error)
         sys.stdout.flush()
         if not (signature.outputs or call.writers):
             return self._returned(call, result)
@@ -246,14 +231,14 @@ class Invoker:
         return answer if call.implicit else None
 
     async def _call(self, call: _Call, arguments: dict[str, Any], identifier: str) -> Any:
-        """The function's result, or _Raised. Async functions run here, others in the thread pool."""
+        """The function's result, or Raised. Async functions run here, others in the thread pool."""
         seconds = self._timeout.total_seconds() if self._timeout else None
         try:
             async with asyncio.timeout(seconds) as limit:
                 if call.function.is_async:
-                    return await _call_async(call.function.callable, arguments, identifier)
+                    return await call_async(call.function.callable, arguments, identifier)
                 return await asyncio.get_running_loop().run_in_executor(
-                    self._pool, _call_sync, call.function.callable, arguments, identifier
+                    self._pool, call_sync, call.function.callable, arguments, identifier
                 )
         except TimeoutError:
             if not limit.expired():
@@ -266,28 +251,6 @@ class Invoker:
             )
             call.log.error("%s", text)
             raise FunctionTimeoutError(text) from None
-
-
-async def _call_async(function: Callable[..., Any], arguments: dict[str, Any], identifier: str) -> Any:
-    token = logs.invocation_id.set(identifier)
-    try:
-        return await function(**arguments)
-    except BaseException as error:
-        if isinstance(error, asyncio.CancelledError) and asyncio.current_task().cancelling():
-            raise  # the host's own doing; a cancellation that the function let escape is its failure
-        return _Raised(error)
-    finally:
-        logs.invocation_id.reset(token)
-
-
-def _call_sync(function: Callable[..., Any], arguments: dict[str, Any], identifier: str) -> Any:
-    THREAD_STORAGE.invocation_id = identifier
-    try:
-        return function(**arguments)
-    except BaseException as error:
-        return _Raised(error)
-    finally:
-        THREAD_STORAGE.invocation_id = None
 
 
 def _binding_data(trigger: TriggerData, function_name: str, identifier: str) -> dict[str, Any]:
@@ -307,23 +270,6 @@ def _named_outputs(answer: Datum, writers: Mapping[str, OutputBinding]) -> dict[
         for name, value in document.items()
         if name in writers and value is not None
     }
-
-
-def _failure(error: Exception) -> FunctionInvocationError:
-    """The failure as the worker reports it, its traceback beginning with the user's own frames."""
-    if isinstance(error, FunctionInvocationError):
-        return error
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        trace = trace.tb_next
-    stack = "".join(traceback.format_exception(type(error), error, trace))
-    return FunctionInvocationError(f"{type(error).__name__}: {error}", stack.rstrip("\n"))
-
-
-def _as_exception(error: BaseException) -> Exception:
-    """SystemExit and its like end a worker process; here they end only the invocation."""
-    wrapped = RuntimeError(f"the function raised {type(error).__name__}({error})")
-    return wrapped.with_traceback(error.__traceback__)
 
 
 def _since(began: float) -> int:

@@ -21,7 +21,8 @@ import pytest
 
 from devhost.azurite import Azurite
 from devhost.clock import Clock, VirtualClock
-from devhost.host import Host, HostOptions
+from devhost.host import Host
+from devhost.host_options import HostOptions
 from devhost.invocation import InvocationRecord
 
 # As fast as the real host's setting goes: a test should not wait for a poll.

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from devhost.host import Host, HostOptions
+from devhost.host import Host
+from devhost.host_options import HostOptions
 
 HEAD = """
 import logging
