@@ -22,8 +22,8 @@ from devhost.errors import DevhostError
 
 PATIENCE = 50.0
 INTRODUCTION = """
-Jobs go in at three doors: HTTP, the storage queue [b]jobs[/], and [b]jobs-urgent[/]. Some meet trouble on purpose: the
-payment gateway and the mail server are told to fail. What is expected and what becomes of each must be the same.
+Jobs go in at three doors: HTTP, the storage queue [b]jobs[/], and the queue [b]jobs-urgent[/].
+For some the gateway or the mail server is told to fail. What becomes of each must be as expected.
 """
 LOGS = ROOT / ".cache" / "demo"
 HOST_LOG = LOGS / "host.log"

@@ -62,7 +62,7 @@ def money(balance: Balance) -> Table:
 
 def gateway(balance: Balance) -> Table:
     """How often the gateway was asked, for the orders whose way was not straight."""
-    table = _table("What the payment gateway answered (a repeated request carries the same key, and is booked once)")
+    table = _table("What the gateway answered (a repeated request has the same key: booked once)")
     table.add_column("Order", width=6)
     for heading in ("authorize", "charge", "refund or void"):
         table.add_column(heading, width=24)

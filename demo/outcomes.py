@@ -88,7 +88,8 @@ class Following:
 def _answered(answer: httpx.Response) -> str:
     if answer.is_success:
         return f"{answer.status_code}, the same job"
-    return f"{answer.status_code} {answer.json()['title']}"
+    is_json = "json" in answer.headers.get("Content-Type", "")
+    return f"{answer.status_code} {answer.json()['title'] if is_json else answer.reason_phrase}"
 
 
 def _ended(status: dict[str, Any]) -> str:
