@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -12,16 +11,9 @@ from typing import TypeVar
 
 import httpx
 
-from demo.processes import ROOT, Process
+from demo.processes import ROOT, Process, free_port
 
 Value = TypeVar("Value")
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(condition: Callable[[], Value], what: str, seconds: float = 60.0) -> Value:

@@ -1,4 +1,4 @@
-"""Fetches Microsoft's own samples: they come with the source distribution of azure-functions-durable, so pip can bring them."""
+"""Fetches Microsoft's own samples: pip can bring them, in the source distribution of azure-functions-durable."""
 
 from __future__ import annotations
 
@@ -20,23 +20,9 @@ def fetch() -> Path:
     root = CACHE / release
     if not root.is_dir():
         CACHE.mkdir(exist_ok=True)
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "--quiet",
-                "--no-deps",
-                "--no-build-isolation",
-                "--no-binary",
-                ":all:",
-                "--dest",
-                str(CACHE),
-                f"azure-functions-durable=={version('azure-functions-durable')}",
-            ],
-            check=True,
-        )
+        pinned = f"azure-functions-durable=={version('azure-functions-durable')}"
+        options = ["--quiet", "--no-deps", "--no-binary", ":all:"]
+        subprocess.run([sys.executable, "-m", "pip", "download", *options, "--dest", str(CACHE), pinned], check=True)
         with tarfile.open(CACHE / f"{release}.tar.gz") as archive:
             archive.extractall(CACHE, filter="data")
     return root

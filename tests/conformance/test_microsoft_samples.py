@@ -96,8 +96,8 @@ SendSMSChallenge = app.function_name("SendSMSChallenge")(
     app.activity_trigger(input_name="phoneNumber")(
         app.queue_output(arg_name="message", queue_name="sms", connection="AzureWebJobsStorage")(
             load("SendSMSChallenge").main)))
-E4_SmsPhoneVerification = app.function_name("E4_SmsPhoneVerification")(
-    app.orchestration_trigger(context_name="context")(load("E4_SmsPhoneVerification").orchestrator_function))
+E4_SMSPhoneVerification = app.function_name("E4_SMSPhoneVerification")(
+    app.orchestration_trigger(context_name="context")(load("E4_SMSPhoneVerification").orchestrator_function))
 
 
 @app.route(route="orchestrators/{{functionName}}")
@@ -117,7 +117,7 @@ def verification(samples, devhost_host, azurite, tmp_path):
     source = HUMAN_INTERACTION.format(sample=str(samples / "samples" / "human_interaction"))
     (tmp_path / "function_app.py").write_text(source)
     host = devhost_host(tmp_path, settings={"AzureWebJobsStorage": azurite.connection_string})
-    started = host.post("/api/orchestrators/E4_SmsPhoneVerification", json="+15551234567")
+    started = host.post("/api/orchestrators/E4_SMSPhoneVerification", json="+15551234567")
     host.drain()
     with QueueClient.from_connection_string(
         azurite.connection_string, "sms", message_decode_policy=TextBase64DecodePolicy()
