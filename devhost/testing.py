@@ -25,13 +25,41 @@ from devhost.host import Host
 from devhost.host_options import HostOptions
 from devhost.invocation import InvocationRecord
 
+_THREAD_NAME = "devhost"
 # As fast as the real host's setting goes: a test should not wait for a poll.
 _POLLING = {"AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1000000"}
 _REQUEST_SECONDS = 60.0
 
 
+class _Loop:
+    """The event loop of all hosts of this process, on a thread of its own.
+
+    One for all of them, since libraries keep sessions and locks that belong to the first loop they saw, as the Durable
+    SDK's client does: a worker process never has a second loop, a test process would.
+    """
+
+    _loop: asyncio.AbstractEventLoop | None = None
+    _users = 0
+
+    @classmethod
+    def enter(cls) -> asyncio.AbstractEventLoop:
+        """The loop, running."""
+        if cls._loop is None:
+            cls._loop = asyncio.new_event_loop()
+            threading.Thread(target=cls._loop.run_forever, name=_THREAD_NAME, daemon=True).start()
+        cls._users += 1
+        return cls._loop
+
+    @classmethod
+    def leave(cls) -> None:
+        """One host has ended; after the last, tasks that the apps left behind are cancelled."""
+        cls._users -= 1
+        if cls._users == 0:
+            asyncio.run_coroutine_threadsafe(_cancel_tasks(), cls._loop).result()
+
+
 class TestHost:
-    """One function app on its own thread and event loop, on a free port, for a `with` block.
+    """One function app in this process, on a free port, for a `with` block.
 
     Settings come from `settings` and the environment; local.settings.json is not read, so that a test means the same on
     every machine. The Durable task hub is a new one unless `task_hub` names a file.
@@ -64,11 +92,10 @@ class TestHost:
             clock=clock or VirtualClock(),
         )
         self.app = Host(Path(script_root), self._options)
-        """The host itself. It belongs to its own thread: use call()."""
+        """The host itself. It belongs to another thread: use call()."""
         self.invocations: list[InvocationRecord] = []
         """Every attempt that ended, in that order."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="devhost", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._client: httpx.Client | None = None
         self._raised: set[int] = set()
 
@@ -89,7 +116,7 @@ class TestHost:
         root = logging.getLogger()
         self._level, level = root.level, min(root.level, logging.INFO)
         root.setLevel(level)  # what the worker sets, so that caplog sees an app's Information lines
-        self._thread.start()
+        self._loop = _Loop.enter()
         try:
             self.call(self.app.start)
         except BaseException:
@@ -109,10 +136,7 @@ class TestHost:
         self._close()
 
     def _close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        _cancel_tasks(self._loop)
-        self._loop.close()
+        _Loop.leave()
         logging.getLogger().setLevel(self._level)
         self._folder.cleanup()
 
@@ -148,7 +172,7 @@ class TestHost:
     # Time and work
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function, or coroutine function, on the host's loop and thread, and return its result."""
+        """Call a function, or coroutine function, on the host's loop, and return its result."""
         return asyncio.run_coroutine_threadsafe(_await(function, arguments), self._loop).result()
 
     def drain(self, timeout: float = 60.0) -> None:
@@ -202,14 +226,12 @@ async def _await(function: Callable[..., Any], arguments: tuple[Any, ...]) -> An
     return await result if inspect.isawaitable(result) else result
 
 
-def _cancel_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """Let tasks that the app left behind end before their loop does."""
-    tasks = asyncio.all_tasks(loop)
+async def _cancel_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
     if tasks:
-        loop.run_until_complete(asyncio.wait(tasks, timeout=5))
-    loop.run_until_complete(loop.shutdown_asyncgens())
+        await asyncio.wait(tasks, timeout=5)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import threading
 from datetime import timedelta
@@ -13,7 +14,7 @@ import pytest
 from devhost.clock import Clock
 from devhost.errors import AppLoadError
 from devhost.testing import TestHost
-from tests.conformance.apps import write_app
+from tests.conformance.apps import DURABLE_APP, write_app
 
 APP = """
 @app.route(route="echo/{x?}")
@@ -144,10 +145,53 @@ def test_advance_needs_a_virtual_clock(app):
 
 def test_what_cannot_start_raises_and_leaves_nothing(tmp_path):
     write_app(tmp_path, "import no_such_package")
-    threads = threading.active_count()
     with pytest.raises(AppLoadError, match="no_such_package"), TestHost(tmp_path):
         pass
-    assert threading.active_count() == threads and "function_app" not in sys.modules
+    assert "function_app" not in sys.modules and os.getcwd() != str(tmp_path)
+
+
+def test_libraries_that_keep_a_session_for_the_process_work_in_the_next_host(tmp_path):
+    """The Durable SDK's client does; its session belongs to the loop of the first host."""
+    source = """
+    @app.route()
+    @app.durable_client_input(client_name="client")
+    async def start(req: func.HttpRequest, client) -> func.HttpResponse:
+        return func.HttpResponse(await client.start_new("flow"))
+
+    @app.orchestration_trigger(context_name="context")
+    def flow(context):
+        return 1
+        yield
+    """
+    write_app(tmp_path, source, head=DURABLE_APP)
+    for _ in range(2):
+        with TestHost(tmp_path) as host:
+            assert host.get("/api/start").status_code == 200
+
+
+def test_tasks_that_an_app_left_behind_end_with_its_host(tmp_path):
+    source = """
+    import asyncio
+    ended = []
+
+    async def forever():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(1)
+
+    @app.route()
+    async def leave(req) -> str:
+        global task
+        task = asyncio.create_task(forever())
+        await asyncio.sleep(0)
+        return "x"
+    """
+    with TestHost(write_app(tmp_path, source)) as host:
+        host.get("/api/leave")
+        module = sys.modules["function_app"]
+        assert not module.ended
+    assert module.ended == [1]
 
 
 def test_hosts_one_after_the_other_do_not_share_modules(tmp_path):
