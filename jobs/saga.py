@@ -27,8 +27,11 @@ CANCEL = "cancel"
 """The external event that asks a job to stop."""
 
 
-class JobFailedError(Exception):
-    """Ends the Durable instance of a failed job as Failed too. The job's status says the same, and why."""
+class CompensationFailedError(Exception):
+    """Something is left open that a person must settle, so the Durable instance shall be Failed too.
+
+    An order that was refused and undone is an ordinary end: its job is Failed, its instance ran as it should.
+    """
 
 
 class Saga:
@@ -105,7 +108,9 @@ class Saga:
         if open_compensations:
             description["openCompensations"] = open_compensations
         yield from self._end("Failed", error=description)
-        raise JobFailedError(f"{description['type']}: {description['message']}")
+        if open_compensations:
+            raise CompensationFailedError(f"not undone: {', '.join(open_compensations)}; do it by hand")
+        return {"status": "Failed"}
 
     def _end(self, state: str, **details: Any) -> Steps:
         arguments = self._arguments("end_job", {"state": state, "run": self._run, **details})
