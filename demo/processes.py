@@ -90,6 +90,10 @@ class Process:
                 self._popen.wait(self._grace)
             except subprocess.TimeoutExpired:
                 self._popen.kill()
+            except KeyboardInterrupt:
+                # Asked a second time: no more patience, and nothing is left behind.
+                self._popen.kill()
+                raise
         return self._popen.wait()
 
     def _said(self) -> str:
