@@ -34,15 +34,19 @@ def test_kill_9_at_30_instants(shop_settings, stock, sandbox, tmp_path):
     ids = [f"crash-{seed}-{number}" for number in range(ORDERS)]
     host = HostProcess(tmp_path, settings, "--task-hub", str(tmp_path / "hub.sqlite3"))
     to_submit = list(ids)
+    open_at_kill = []
     with host:
-        for _ in range(KILLS):
-            deadline = time.monotonic() + instants.uniform(0, 0.5)
+        for life in range(1, KILLS + 1):
+            deadline = time.monotonic() + instants.uniform(0, 0.8)
             while time.monotonic() < deadline:
-                if to_submit:
+                # A few orders in each life, so that every kill meets some on their way.
+                if len(to_submit) > ORDERS * (KILLS - life) / KILLS:
                     submit(host.url, shop_settings, to_submit)
                 else:
                     time.sleep(0.005)
             host.kill()
+            charges = sum(entry["kind"] == "charge" for entry in sandbox.ledger()["entries"])
+            open_at_kill.append(ORDERS - len(to_submit) - charges)
             host.start()
             if instants.random() < 0.8:  # otherwise it dies while it starts
                 host.wait_ready()
@@ -60,6 +64,7 @@ def test_kill_9_at_30_instants(shop_settings, stock, sandbox, tmp_path):
 
         wait_until(lambda: not unfinished(), f"every order ends (seed {seed})", seconds=90)
 
+    assert sum(number > 0 for number in open_at_kill) > KILLS / 2, f"the kills met too little: {open_at_kill}"
     for id in ids:
         kinds = [entry["kind"] for entry in sandbox.ledger(f"order-{id}")["entries"]]
         assert sorted(kinds) == ["authorization", "charge"], f"{id}: {kinds} (seed {seed})"
