@@ -17,7 +17,7 @@ from demo.outcomes import Case, Following
 from demo.processes import ROOT, StartError, end_on_signals
 from demo.scenarios import GROUPS
 from demo.shop import Shop
-from demo.stack import Stack, stack
+from demo.stack import Stack, explain, stack
 from devhost.errors import DevhostError
 
 PATIENCE = 50.0
@@ -46,7 +46,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except (StartError, DevhostError, httpx.HTTPError) as error:
-        console.print(f"[bold red]The demo could not go on.[/] {escape(str(error))}", soft_wrap=True)
+        console.print(f"[bold red]The demo could not go on.[/] {escape(explain(error))}", soft_wrap=True)
         console.print(f"The host's log: {HOST_LOG.relative_to(ROOT)}")
         return 1
     seconds = time.monotonic() - began

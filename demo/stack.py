@@ -102,7 +102,7 @@ def _sandbox(ports: tuple[int, int], log: Path) -> Iterator[dict[str, str]]:
     """The sandbox as a process of its own, and its ready line."""
     command = [sys.executable, "-m", "sandbox", "--port", str(ports[0]), "--smtp-port", str(ports[1])]
     with Process("the sandbox (python -m sandbox)", command, log=log, grace=5.0) as process:
-        process.wait_until(lambda: process.output.endswith("\n"))
+        process.wait_until(lambda: process.output.startswith("{") and process.output.endswith("\n"))
         yield json.loads(process.output)
 
 
@@ -140,8 +140,13 @@ def main() -> int:
     except KeyboardInterrupt:
         return 0
     except (StartError, DevhostError) as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]Not started.[/] {escape(str(error))}", soft_wrap=True)
+        Console(stderr=True, highlight=False).print(f"[bold red]Not started.[/] {escape(explain(error))}", soft_wrap=True)
         return 1
+
+
+def explain(error: Exception) -> str:
+    """An error as a person reads it: what is wrong, and what to do about it."""
+    return error.for_console() if isinstance(error, DevhostError) else str(error)
 
 
 def _python() -> str:
