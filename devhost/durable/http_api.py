@@ -132,7 +132,7 @@ class DurableHttpApi:
             return await self._status_answer(request, view, query)
         if len(rest) == 1 and method == "DELETE":
             return await self._purge(instance_id)
-        if method != "POST":
+        if method != "POST" or len(rest) == 1:
             return web.Response(status=404)
         operation = rest[1].lower()
         if operation == "raiseevent" and len(rest) == 3 and rest[2]:

@@ -57,7 +57,7 @@ class Keys:
 
 
 def _among(key: str | None, known: list[str]) -> bool:
-    given = (key or "").encode()
+    given = (key or "").encode("utf-8", "surrogateescape")  # a header may hold any bytes
     return any([hmac.compare_digest(given, candidate.encode()) for candidate in known])
 
 

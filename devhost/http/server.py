@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from devhost.host import Host
 
+# aiohttp logs a traceback for every request that is not HTTP; the 400 that the client gets says enough.
+_PROTOCOL_LOG = logging.getLogger("devhost.http.protocol")
+_PROTOCOL_LOG.setLevel(logging.CRITICAL)
 _DURABLE = "/runtime/webhooks/durabletask"
 
 
@@ -60,7 +64,12 @@ class HttpServer:
             host.durable.add_routes(router)
         router.add_route("*", "/{path:.*}", self._functions.serve)
         self._runner = web.AppRunner(
-            application, access_log=None, handle_signals=False, auto_decompress=False, shutdown_timeout=0.5
+            application,
+            access_log=None,
+            logger=_PROTOCOL_LOG,
+            handle_signals=False,
+            auto_decompress=False,
+            shutdown_timeout=0.5,
         )
         self._site: web.SockSite | None = None
         self._draining = False

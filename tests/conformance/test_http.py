@@ -319,10 +319,11 @@ def test_max_concurrent_requests_wait_for_their_turn(devhost_host, tmp_path):
         b"POST /api/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc",
     ],
 )
-def test_broken_requests_get_a_4xx_and_the_host_goes_on(request_bytes, echo):
+def test_broken_requests_get_a_4xx_and_the_host_goes_on(request_bytes, echo, caplog):
     answer = raw(echo, request_bytes)
     assert answer == b"" or 400 <= status_of(answer) < 500
     assert echo.get("/api/echo").status_code == 200
+    assert not any(record.exc_info for record in caplog.records)
 
 
 @pytest.mark.parametrize(

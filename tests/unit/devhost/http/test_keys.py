@@ -42,6 +42,10 @@ def test_keys_may_come_from_the_environment(path):
     assert keys.is_master("m") and keys.admits("function", "any", "f") and not keys.is_master("f")
 
 
+def test_a_key_of_odd_bytes_is_only_a_wrong_key(path):
+    assert not Keys(path, {}).is_master("\udcff")
+
+
 def test_the_webhook_key_opens_only_the_webhook(path):
     keys = Keys(path, {})
     assert keys.opens_webhook(keys.durable_webhook) and keys.opens_webhook(keys.master)
