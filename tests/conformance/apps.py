@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import textwrap
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,16 @@ import azure.durable_functions as df
 """
 APP = HEAD + "app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)\n"
 DURABLE_APP = HEAD + "app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)\n"
+ECHO = """
+import json
+
+@app.route(route="echo/{id?}")
+def echo(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse(json.dumps({
+        "method": req.method, "url": req.url, "params": dict(req.params), "route": dict(req.route_params),
+        "headers": dict(req.headers), "body": req.get_body().decode("latin-1"),
+    }), mimetype="application/json")
+"""
 BUNDLE = {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}
 
 
@@ -44,3 +55,15 @@ def loaded(folder: Path, settings: Mapping[str, str] | None = None, **options: A
         yield host
     finally:
         host.close()
+
+
+def serve(devhost_host, folder, source, *, settings=None, options=None, **given):
+    """A running host of an app that has only what `source` says."""
+    return devhost_host(write_app(folder, source, **given), settings=settings or {}, **(options or {}))
+
+
+def until(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

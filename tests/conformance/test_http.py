@@ -1,20 +1,15 @@
-"""The HTTP trigger and the admin API over real sockets: functions-host.md §3, row by row."""
+"""The HTTP trigger over real sockets: functions-host.md §3, row by row."""
 
 from __future__ import annotations
 
 import socket
+import sys
 import threading
-import time
 
 import httpx
 import pytest
 
-from tests.conformance.apps import HEAD, write_app
-
-
-def serve(devhost_host, folder, source, *, settings=None, options=None, **given):
-    """A running host of an app that has only what `source` says."""
-    return devhost_host(write_app(folder, source, **given), settings=settings or {}, **(options or {}))
+from tests.conformance.apps import ECHO, serve, until
 
 
 def raw(host, request: bytes, *, patience: float = 10.0) -> bytes:
@@ -29,18 +24,6 @@ def raw(host, request: bytes, *, patience: float = 10.0) -> bytes:
 
 def status_of(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1])
-
-
-ECHO = """
-import json
-
-@app.route(route="echo/{id?}")
-def echo(req: func.HttpRequest) -> func.HttpResponse:
-    return func.HttpResponse(json.dumps({
-        "method": req.method, "url": req.url, "params": dict(req.params), "route": dict(req.route_params),
-        "headers": dict(req.headers), "body": req.get_body().decode("latin-1"),
-    }), mimetype="application/json")
-"""
 
 
 @pytest.fixture
@@ -266,21 +249,12 @@ def in_background(call):
     return thread, results
 
 
-def until(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_more_than_max_outstanding_requests_get_429(devhost_host, tmp_path):
     host = serve(devhost_host, tmp_path, GATE, host={"extensions": {"http": {"maxOutstandingRequests": 1}}})
     first, results = in_background(lambda: host.get("/api/wait").text)
     until(lambda: host.app.outstanding == 1)
     assert host.get("/api/wait").status_code == 429
     assert host.get("/admin/host/status").status_code == 200
-    import sys
-
     sys.modules["function_app"].gate.set()
     first.join()
     assert results == ["done"] and host.get("/api/open_gate").text == "open"
@@ -291,8 +265,6 @@ def test_max_concurrent_requests_wait_for_their_turn(devhost_host, tmp_path):
     calls = [in_background(lambda: host.get("/api/wait").text) for _ in range(3)]
     until(lambda: host.call(lambda: host.app._server.outstanding) == 3)
     assert host.app.outstanding == 1
-    import sys
-
     sys.modules["function_app"].gate.set()
     for thread, _ in calls:
         thread.join()
@@ -382,195 +354,6 @@ def test_cors_lets_the_named_origins_in(allowed, shown, devhost_host, tmp_path):
 
 def test_without_cors_there_is_no_such_header(echo):
     assert "access-control-allow-origin" not in echo.get("/api/echo", headers={"Origin": "http://a.example"}).headers
-
-
-# Keys
-
-
-LEVELS = HEAD + "app = func.FunctionApp()\n" + "".join(
-    f"@app.route(auth_level=func.AuthLevel.{level.upper()})\ndef {level}(req) -> str: return '{level}'\n"
-    for level in ("anonymous", "function", "admin")
-) + "@app.route()\ndef default(req) -> str: return 'default'\n"  # fmt: skip
-KEYS = {"DEVHOST_MASTER_KEY": "master", "DEVHOST_FUNCTION_KEY": "function"}
-
-
-def statuses(host, **given):
-    return [host.get(f"/api/{name}", **given).status_code for name in ("anonymous", "function", "admin", "default")]
-
-
-def test_keys_are_not_asked_for_unless_enabled(devhost_host, tmp_path):
-    host = serve(devhost_host, tmp_path, "", head=LEVELS)
-    assert statuses(host) == [200] * 4
-    assert host.get("/admin/functions").status_code == 200
-
-
-def test_enabled_keys_guard_by_level(devhost_host, tmp_path):
-    host = serve(devhost_host, tmp_path, "", head=LEVELS, settings=KEYS, options={"enable_auth": True})
-    assert statuses(host) == [200, 401, 401, 401]
-    assert statuses(host, headers={"x-functions-key": "function"}) == [200, 200, 401, 200]
-    assert statuses(host, params={"code": "function"}) == [200, 200, 401, 200]
-    assert statuses(host, headers={"x-functions-key": "master"}) == [200] * 4
-    # The header stands before the query.
-    assert statuses(host, headers={"x-functions-key": "wrong"}, params={"code": "master"}) == [200, 401, 401, 401]
-    assert host.get("/admin/host/status").status_code == 401
-    assert host.get("/admin/host/status", headers={"x-functions-key": "function"}).status_code == 401
-    assert host.get("/admin/host/status", headers={"x-functions-key": "master"}).status_code == 200
-
-
-def test_a_disabled_function_runs_for_the_administrator_only(devhost_host, tmp_path):
-    settings = {**KEYS, "AzureWebJobs.anonymous.Disabled": "1"}
-    host = serve(devhost_host, tmp_path, "", head=LEVELS, settings=settings, options={"enable_auth": True})
-    assert host.get("/api/anonymous").status_code == 404
-    assert host.get("/api/anonymous", params={"code": "master"}).status_code == 200
-
-
-def test_locally_everyone_is_the_administrator(devhost_host, tmp_path):
-    host = serve(devhost_host, tmp_path, "", head=LEVELS, settings={"AzureWebJobs.anonymous.Disabled": "1"})
-    assert host.get("/api/anonymous").status_code == 200
-
-
-# The host's own addresses
-
-
-def test_the_landing_page(echo, devhost_host, tmp_path):
-    page = echo.get("/")
-    assert page.status_code == 200 and page.headers["content-type"].startswith("text/html") and "echo" in page.text
-
-
-def test_the_landing_page_can_be_turned_off(devhost_host, tmp_path):
-    host = serve(devhost_host, tmp_path, ECHO, settings={"AzureWebJobsDisableHomepage": "true"})
-    assert (host.get("/").status_code, host.get("/").content) == (204, b"")
-
-
-def test_host_status(devhost_host, tmp_path):
-    host = serve(devhost_host, tmp_path, ECHO + "@app.route()\ndef bad(req, x): ...\n")
-    status = host.get("/admin/host/status").json()
-    assert status["state"] == "Running" and status["processUptime"] >= 0
-    assert {"id", "version", "versionDetails", "platformVersion", "instanceId", "computerName"} <= set(status)
-    assert status["extensionBundle"]["id"].endswith("ExtensionBundle")
-    [error] = status["errors"]
-    assert "'bad' function is in error" in error
-    assert host.get("/admin/functions/bad/status").json()["errors"] == [error]
-    assert host.get("/admin/functions/echo/status").json() == {}
-
-
-def test_ping(echo):
-    assert [echo.request(method, "/admin/host/ping").status_code for method in ("GET", "POST")] == [200, 200]
-
-
-def test_functions_are_described(echo):
-    [listed] = echo.get("/admin/functions").json()
-    described = echo.get("/admin/functions/ECHO").json()
-    assert listed == described and described["name"] == "echo" and described["language"] == "python"
-    assert described["invoke_url_template"] == f"http://localhost:{echo.port}/api/echo/{{id?}}"
-    assert [binding["type"] for binding in described["config"]["bindings"]] == ["httpTrigger", "http"]
-    assert echo.get("/admin/functions/none").status_code == 404
-    assert echo.get("/admin/other").status_code == 404
-
-
-MANUAL = """
-seen = []
-
-@app.queue_trigger(arg_name="m", queue_name="manual", connection="C")
-def queue(m: func.QueueMessage):
-    seen.append([m.get_body().decode(), m.id, m.dequeue_count])
-
-@app.schedule(schedule="0 0 0 1 1 *", arg_name="t")
-def timer(t: func.TimerRequest):
-    seen.append([t.past_due, t.schedule_status, t.schedule["AdjustForDST"]])
-
-@app.route()
-def http(req: func.HttpRequest) -> str:
-    seen.append([req.method, req.get_body().decode()])
-    return "x"
-
-@app.service_bus_queue_trigger(arg_name="m", queue_name="manual", connection="C")
-def bus(m: func.ServiceBusMessage):
-    seen.append([m.get_body().decode()])
-"""
-
-
-@pytest.mark.parametrize(
-    ("name", "body", "expected"),
-    [
-        ("queue", {"input": "hello"}, ["hello", None, 0]),
-        ("queue", {"input": '{"id": "7", "DequeueCount": 99}'}, ['{"id": "7", "DequeueCount": 99}', None, 99]),
-        ("timer", {"input": "ignored"}, [False, {}, True]),
-        ("timer", {}, [False, {}, True]),
-        ("http", {"input": "body"}, ["POST", "body"]),
-        ("bus", {"input": "text"}, ["text"]),
-    ],
-)
-def test_a_function_started_by_hand_runs_in_the_background(name, body, expected, devhost_host, tmp_path, azurite):
-    import sys
-
-    host = serve(devhost_host, tmp_path, MANUAL, settings={"C": azurite.connection_string})
-    response = host.post(f"/admin/functions/{name}", json=body)
-    assert (response.status_code, response.content) == (202, b"")
-    host.drain()
-    assert sys.modules["function_app"].seen == [expected]
-
-
-def test_a_blob_function_started_by_hand_reads_the_blob(devhost_host, tmp_path, azurite):
-    import sys
-
-    from azure.storage.blob import BlobServiceClient
-
-    source = """
-    seen = []
-
-    @app.blob_trigger(arg_name="b", path="manual/{name}", connection="C")
-    def blob(b: func.InputStream):
-        seen.append([b.name, b.read()])
-    """
-    with BlobServiceClient.from_connection_string(azurite.connection_string) as blobs:
-        container = blobs.create_container("manual")
-        container.upload_blob("a{1}.bin", b"\x00\xff")
-    host = serve(devhost_host, tmp_path, source, settings={"C": azurite.connection_string})
-    assert host.post("/admin/functions/blob", json={"input": "manual/a{1}.bin"}).status_code == 202
-    host.drain()
-    assert sys.modules["function_app"].seen == [["manual/a{1}.bin", b"\x00\xff"]]
-    assert host.post("/admin/functions/blob", json={"input": "manual/none"}).status_code == 400
-    assert host.post("/admin/functions/blob", json={"input": "manual"}).status_code == 400
-
-
-@pytest.mark.parametrize(
-    ("content", "kind", "status"),
-    [(b"", "application/json", 400), (b"null", "application/json", 400), (b"{", "application/json", 400),
-     (b"[" * 100_000, "application/json", 400), (b'{"input": "x"}', "text/plain", 415)],
-)  # fmt: skip
-def test_what_does_not_start_a_function(content, kind, status, echo):
-    response = echo.post("/admin/functions/echo", content=content, headers={"Content-Type": kind})
-    assert response.status_code == status
-    assert echo.post("/admin/functions/none", json={"input": ""}).status_code == 404
-
-
-def test_drain_stops_the_listeners_and_resume_starts_them(devhost_host, tmp_path, azurite):
-    import sys
-
-    from azure.storage.queue import QueueClient, TextBase64EncodePolicy
-
-    source = """
-    seen = []
-
-    @app.queue_trigger(arg_name="m", queue_name="drain-resume", connection="C")
-    def work(m: str):
-        seen.append(m)
-    """
-    host = serve(devhost_host, tmp_path, source, settings={"C": azurite.connection_string})
-    assert host.get("/admin/host/drain/status").json()["state"] == "Disabled"
-    assert host.post("/admin/host/drain").status_code == 202
-    until(lambda: host.get("/admin/host/drain/status").json()["state"] == "Completed")
-    with QueueClient.from_connection_string(
-        azurite.connection_string, "drain-resume", message_encode_policy=TextBase64EncodePolicy()
-    ) as queue:
-        queue.create_queue()
-        queue.send_message("later")
-    time.sleep(0.3)
-    assert sys.modules["function_app"].seen == []
-    assert host.post("/admin/host/resume").json() == {"state": "Running"}
-    host.drain()
-    assert sys.modules["function_app"].seen == ["later"]
 
 
 def test_connections_are_kept_and_used_again(echo):
