@@ -15,6 +15,7 @@ from typing import Any
 
 from azure.durable_functions import DurableOrchestrationContext
 from azure.durable_functions.models.Task import TaskBase
+from azure.functions.decorators.function_app import FunctionBuilder as Activity
 
 from jobs.errors import ActivityFailedError, JobCancelledError
 
@@ -43,9 +44,14 @@ class RetryPolicy:
         return timedelta(seconds=max(jittered, min(retry_after or 0.0, LONGEST_RETRY_AFTER)))
 
 
+def name_of(activity: Activity) -> str:
+    """The name of an activity function; the decorated object has no public way to say it."""
+    return activity._function.get_function_name()
+
+
 def call(
     context: DurableOrchestrationContext,
-    activity: str,
+    activity: Activity,
     arguments: dict[str, Any],
     policy: RetryPolicy,
     cancel: TaskBase | None = None,
@@ -71,12 +77,12 @@ def call(
     raise ActivityFailedError(error["type"], error["message"], retryable=error["retryable"])
 
 
-def call_all(context: DurableOrchestrationContext, calls: dict[str, dict[str, Any]], policy: RetryPolicy) -> Steps:
+def call_all(context: DurableOrchestrationContext, calls: dict[Activity, dict[str, Any]], policy: RetryPolicy) -> Steps:
     """Call several activities together, each until it succeeds. `calls`: arguments by activity.
 
     Returns outcomes by activity, `{"ok": …}` or `{"error": …}`: a failure does not keep the others from finishing.
     """
-    outcomes: dict[str, dict[str, Any]] = {}
+    outcomes: dict[Activity, dict[str, Any]] = {}
     open_calls = dict(calls)
     for attempt in range(1, policy.attempts + 1):
         tasks = {
@@ -100,14 +106,14 @@ def call_all(context: DurableOrchestrationContext, calls: dict[str, dict[str, An
     return outcomes
 
 
-def _settle(task: TaskBase, activity: str, attempt: int, policy: RetryPolicy) -> Steps:
+def _settle(task: TaskBase, activity: Activity, attempt: int, policy: RetryPolicy) -> Steps:
     """Wait for one attempt. Returns its error or None, and its outcome."""
     try:
         outcome = yield task
     except Exception:
         error = {
             "type": "Unexpected",
-            "message": f"activity {activity} failed unexpectedly, attempt {attempt}: see the host's log",
+            "message": f"activity {name_of(activity)} failed unexpectedly, attempt {attempt}: see the host's log",
             "retryable": attempt < policy.crashes,
         }
         return error, {"error": error}
@@ -127,8 +133,8 @@ def _pause(context: DurableOrchestrationContext, length: timedelta, cancel: Task
     raise JobCancelledError("the job was cancelled while it waited to try again")
 
 
-def _key(context: DurableOrchestrationContext, activity: str) -> str:
-    return f"{context.instance_id}/{activity}"
+def _key(context: DurableOrchestrationContext, activity: Activity) -> str:
+    return f"{context.instance_id}/{name_of(activity)}"
 
 
 def _fraction(text: str) -> float:

@@ -12,9 +12,10 @@ from typing import Any
 
 from azure.durable_functions import DurableOrchestrationContext
 
+from activities.closing import end_job
 from jobs import retry
 from jobs.errors import DeadlineExceededError, JobCancelledError, JobError
-from jobs.retry import RetryPolicy, Steps
+from jobs.retry import Activity, RetryPolicy, Steps, name_of
 
 ACTION = RetryPolicy()
 UNDO = RetryPolicy(attempts=8, crashes=8)
@@ -37,7 +38,7 @@ class CompensationFailedError(Exception):
 class Saga:
     """One job's way through its steps. Create it first thing in the orchestrator, and leave by `complete` or `undo`."""
 
-    def __init__(self, context: DurableOrchestrationContext, plan: Sequence[str]):
+    def __init__(self, context: DurableOrchestrationContext, plan: Sequence[Activity]):
         """`plan`: the activities in order, for the progress that a status shows."""
         arguments = context.get_input()
         self.input: dict[str, Any] = arguments["input"]
@@ -45,12 +46,14 @@ class Saga:
         self._plan = plan
         self._job: dict[str, Any] = arguments["job"]
         self._run: dict[str, Any] | None = None
-        self._undos: list[tuple[str, dict[str, Any]]] = []
+        self._undos: list[tuple[Activity, dict[str, Any]]] = []
         self._deadline = context.current_utc_datetime + timedelta(seconds=arguments["deadlineSeconds"])
         # One wait for the whole job: the SDK would give an early event to every wait opened later (durable.md §1.5).
         self._cancel = context.wait_for_external_event(CANCEL)
 
-    def do(self, activity: str, input: dict[str, Any], *, undo: str | None = None, final: bool = False) -> Steps:
+    def do(
+        self, activity: Activity, input: dict[str, Any], *, undo: Activity | None = None, final: bool = False
+    ) -> Steps:
         """Do one step, and return what its activity returned: use with `yield from`.
 
         `undo` is the activity that takes it back; it gets the same input. With a `final` step a cancel comes too late.
@@ -59,7 +62,7 @@ class Saga:
         if self._cancel.is_completed:
             raise JobCancelledError("the job was cancelled")
         if self._context.current_utc_datetime > self._deadline:
-            raise DeadlineExceededError(f"the job's time was over before {activity}")
+            raise DeadlineExceededError(f"the job's time was over before {name_of(activity)}")
         if undo:
             self._undos.append((undo, input))
         self._show(activity, cancellable=not final)
@@ -70,16 +73,16 @@ class Saga:
         self._run = outcome.get("run", self._run)
         return outcome["ok"]
 
-    def also(self, inputs: dict[str, dict[str, Any]]) -> Steps:
+    def also(self, inputs: dict[Activity, dict[str, Any]]) -> Steps:
         """Do several steps together whose failure does not undo the job. `inputs` by activity.
 
-        Returns their errors by activity, as a status shows them: empty when all went well.
+        Returns their errors by the name of the activity, as a status shows them: empty when all went well.
         """
         self._show(next(iter(inputs)), cancellable=False)
         calls = {activity: self._arguments(activity, input) for activity, input in inputs.items()}
         outcomes = yield from retry.call_all(self._context, calls, ACTION)
-        errors = {activity: outcome["error"] for activity, outcome in outcomes.items() if "error" in outcome}
-        return {activity: {"type": error["type"], "message": error["message"]} for activity, error in errors.items()}
+        errors = {name_of(activity): outcome["error"] for activity, outcome in outcomes.items() if "error" in outcome}
+        return {name: {"type": error["type"], "message": error["message"]} for name, error in errors.items()}
 
     def complete(self, result: Any) -> Steps:
         """End the job as Completed."""
@@ -100,7 +103,7 @@ class Saga:
             try:
                 yield from retry.call(self._context, activity, self._arguments(activity, input), UNDO)
             except JobError:
-                open_compensations.append(activity)
+                open_compensations.append(name_of(activity))
         if isinstance(error, JobCancelledError) and not open_compensations:
             yield from self._end("Cancelled")
             return {"status": "Cancelled"}
@@ -113,15 +116,15 @@ class Saga:
         return {"status": "Failed"}
 
     def _end(self, state: str, **details: Any) -> Steps:
-        arguments = self._arguments("end_job", {"state": state, "run": self._run, **details})
-        yield from retry.call(self._context, "end_job", arguments, CLOSING)
+        arguments = self._arguments(end_job, {"state": state, "run": self._run, **details})
+        yield from retry.call(self._context, end_job, arguments, CLOSING)
 
-    def _arguments(self, activity: str, input: dict[str, Any]) -> dict[str, Any]:
-        return {"job": self._job, "step": activity, "input": input}
+    def _arguments(self, activity: Activity, input: dict[str, Any]) -> dict[str, Any]:
+        return {"job": self._job, "step": name_of(activity), "input": input}
 
-    def _show(self, step: str, *, cancellable: bool) -> None:
-        done = self._plan.index(step) if step in self._plan else None
-        progress = {"step": step, "cancellable": cancellable}
+    def _show(self, activity: Activity, *, cancellable: bool) -> None:
+        done = self._plan.index(activity) if activity in self._plan else None
+        progress = {"step": name_of(activity), "cancellable": cancellable}
         if done is not None:
             progress["percent"] = 100 * done // len(self._plan)
         self._context.set_custom_status(progress)

@@ -2,12 +2,17 @@
 
 import azure.durable_functions as df
 
+from activities.analytics import record_sale
+from activities.mail import mail_confirmation
+from activities.orders import confirm_order, hand_over_order, withdraw_order
+from activities.payments import charge_payment, refund_payment
+from activities.stock import release_stock, reserve_stock
 from jobs.errors import JobError
 from jobs.saga import Saga
 
 blueprint = df.Blueprint()
 
-PLAN = ("reserve_stock", "charge_payment", "confirm_order", "hand_over_order", "mail_confirmation")
+PLAN = (reserve_stock, charge_payment, confirm_order, hand_over_order, mail_confirmation)
 
 
 @blueprint.orchestration_trigger(context_name="context")
@@ -21,17 +26,17 @@ def sell(context: df.DurableOrchestrationContext):
     currency = saga.input["currency"]
     try:
         wanted = {"lines": saga.input["lines"], "currency": currency}
-        sold = yield from saga.do("reserve_stock", wanted, undo="release_stock")
+        sold = yield from saga.do(reserve_stock, wanted, undo=release_stock)
 
         amount = {"amount": sold["total"], "currency": currency}
-        payment = yield from saga.do("charge_payment", amount, undo="refund_payment")
+        payment = yield from saga.do(charge_payment, amount, undo=refund_payment)
 
         sold["charge"] = payment["charge"]
-        yield from saga.do("confirm_order", sold, undo="withdraw_order")
-        yield from saga.do("hand_over_order", {}, final=True)
+        yield from saga.do(confirm_order, sold, undo=withdraw_order)
+        yield from saga.do(hand_over_order, {}, final=True)
     except JobError as error:
         return (yield from saga.undo(error))
 
     sale = {"total": sold["total"], "currency": currency}
-    failures = yield from saga.also({"mail_confirmation": sale, "record_sale": sale})
+    failures = yield from saga.also({mail_confirmation: sale, record_sale: sale})
     return (yield from saga.complete({**sold, "incomplete": failures} if failures else sold))

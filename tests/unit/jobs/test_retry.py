@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from jobs import retry
 from jobs.errors import ActivityFailedError
 from jobs.retry import RetryPolicy
-from tests.unit.orchestrators.engine import Engine
+from tests.unit.orchestrators.engine import Engine, named
 
 pytestmark = pytest.mark.anyio
 
+WORK, PLAY = named("work"), named("play")
 OK = {"ok": "done"}
 POLICY = RetryPolicy(attempts=4, first=1, factor=2, cap=3, crashes=2)
 
@@ -26,13 +27,13 @@ PERMANENT = {"error": {"type": "Refused", "message": "never", "retryable": False
 
 def caller(context):
     try:
-        return (yield from retry.call(context, "work", {"input": 1}, POLICY))
+        return (yield from retry.call(context, WORK, {"input": 1}, POLICY))
     except ActivityFailedError as error:
         return {"failed": error.type, "retryable": error.retryable}
 
 
 def together(context):
-    return (yield from retry.call_all(context, {"work": {}, "play": {}}, POLICY))
+    return (yield from retry.call_all(context, {WORK: {}, PLAY: {}}, POLICY))
 
 
 def script(*outcomes):

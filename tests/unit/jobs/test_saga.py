@@ -6,24 +6,26 @@ import pytest
 
 from jobs.errors import JobError
 from jobs.saga import Saga
-from tests.unit.orchestrators.engine import Engine
+from tests.unit.orchestrators.engine import Engine, named
 
 pytestmark = pytest.mark.anyio
 
 STEPS = ("first", "second", "third")
+ACTIVITIES = {name: named(name) for name in (*STEPS, *(f"undo_{step}" for step in STEPS), "goodbye")}
 RUN = {"started_at": "2026-01-01T00:00:00Z", "tag": "t", "attempt": 1}
 JOB = {"kind": "order", "id": "1", "correlation_id": "c", "submitted_at": "2026-01-01T00:00:00Z"}
 ARGUMENTS = {"job": JOB, "input": {"wanted": 7}, "deadlineSeconds": 3600}
 
 
 def orchestrator(context):
-    saga = Saga(context, (*STEPS, "goodbye"))
+    saga = Saga(context, [*map(ACTIVITIES.get, STEPS), ACTIVITIES["goodbye"]])
     try:
         for step in STEPS:
-            yield from saga.do(step, {"of": step}, undo=f"undo_{step}", final=step == "third")
+            undo = ACTIVITIES[f"undo_{step}"]
+            yield from saga.do(ACTIVITIES[step], {"of": step}, undo=undo, final=step == "third")
     except JobError as error:
         return (yield from saga.undo(error))
-    errors = yield from saga.also({"goodbye": {}})
+    errors = yield from saga.also({ACTIVITIES["goodbye"]: {}})
     return (yield from saga.complete({"errors": errors}))
 
 
