@@ -33,7 +33,8 @@ def caller(context):
 
 
 def together(context):
-    return (yield from retry.call_all(context, {WORK: {}, PLAY: {}}, POLICY))
+    outcomes = yield from retry.call_all(context, {WORK: {}, PLAY: {}}, POLICY)
+    return {retry.name_of(activity): outcome for activity, outcome in outcomes.items()}
 
 
 def script(*outcomes):
