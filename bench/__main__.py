@@ -12,6 +12,7 @@ from collections import defaultdict
 from rich.console import Console
 
 from bench import queue_trigger
+from bench.process import spawn_and_wait
 from bench.report import TITLES, print_report
 from bench.workload import Measurement
 
@@ -67,12 +68,8 @@ def _measure_all(contestants: list[str], rounds: int) -> tuple[dict[str, list[Me
 def _measure(contestant: str) -> Measurement:
     with tempfile.TemporaryFile() as errors:
         try:
-            child = subprocess.run(
-                [sys.executable, "-m", "bench.contestants", contestant],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                timeout=CONTESTANT_SECONDS,
-            )
+            command = [sys.executable, "-m", "bench.contestants", contestant]
+            child = spawn_and_wait(command, errors, CONTESTANT_SECONDS)
         except subprocess.TimeoutExpired as expired:
             raise ContestantFailedError(f"{contestant}: not done within {expired.timeout:.0f} s") from None
         errors.seek(0)

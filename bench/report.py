@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -52,8 +53,10 @@ def print_report(runs: Mapping[str, Sequence[Measurement]], console: Console) ->
     """Print the table for the contestants that have runs: medians over rounds, percentiles over all single chains."""
     present = [name for name in TITLES if runs.get(name)]
     peers = [name for name in PEERS if name in present and "devhost" in present]
-    table = Table(title=f"Side by side in one run: {os.cpu_count()} CPUs, Python {platform.python_version()}")
-    table.add_column("measure")
+    table = Table(
+        box=SIMPLE_HEAD, title=f"Side by side in one run: {os.cpu_count()} CPUs, Python {platform.python_version()}"
+    )
+    table.add_column("measure", no_wrap=True)
     for name in present:
         table.add_column(TITLES[name], justify="right")
     for peer in peers:

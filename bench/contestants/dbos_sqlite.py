@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 from dbos import DBOS, WorkflowHandle
 
+from bench import process
 from bench.workload import CITIES
 
 
@@ -52,7 +52,7 @@ class Dbos:
 
     def start(self) -> float:
         DBOS.launch()
-        return psutil.Process().create_time()
+        return process.spawned_at()
 
     def run(self, orchestration: str, inputs: Sequence[int | None]) -> Sequence[WorkflowHandle]:
         handles = [DBOS.start_workflow(self._workflows[orchestration], width) for width in inputs]
@@ -64,7 +64,7 @@ class Dbos:
         return handle.get_result()
 
     def memory_bytes(self) -> int:
-        return psutil.Process().memory_info().rss
+        return process.memory_bytes()
 
     def stop(self) -> None:
         DBOS.destroy()

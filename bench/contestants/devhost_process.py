@@ -10,7 +10,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import psutil
+
+from bench import process
 
 BENCH = Path(__file__).parents[1]
 CONNECTIONS = 16
@@ -47,7 +47,7 @@ class Devhost:
         self._origin = ""
 
     def start(self) -> float:
-        port = _free_port()
+        port = process.free_port()
         self._origin = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "devhost", "start", "--port", str(port), "--script-root", str(self._app)]
         environment = {**os.environ, "FUNCTIONS_WORKER_RUNTIME": "python", "PYTHONPATH": str(BENCH.parent)}
@@ -67,7 +67,7 @@ class Devhost:
         return status["output"]
 
     def memory_bytes(self) -> int:
-        return psutil.Process(self._process.pid).memory_info().rss
+        return process.memory_bytes(self._process.pid)
 
     def stop(self) -> None:
         self._loop.run_until_complete(self._session.close())
@@ -138,9 +138,3 @@ async def _poll(is_over: Callable[[], Awaitable[bool]]) -> None:
     begin = time.perf_counter()
     while not await is_over():
         await asyncio.sleep(max(POLL_SECONDS, (time.perf_counter() - begin) * POLL_SHARE))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

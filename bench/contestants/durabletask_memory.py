@@ -6,17 +6,16 @@ the package's defaults.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 from durabletask import task
 from durabletask.client import OrchestrationState, TaskHubGrpcClient
 from durabletask.testing import create_test_backend
 from durabletask.worker import TaskHubGrpcWorker
 
+from bench import process
 from bench.workload import CITIES
 
 TIMEOUT_SECONDS = 120
@@ -45,7 +44,7 @@ class DurableTask:
     name = "durabletask"
 
     def __init__(self) -> None:
-        port = _free_port()
+        port = process.free_port()
         address = f"localhost:{port}"
         self._backend = create_test_backend(port=port)
         self._worker = TaskHubGrpcWorker(host_address=address)
@@ -56,7 +55,7 @@ class DurableTask:
 
     def start(self) -> float:
         self._worker.start()
-        return psutil.Process().create_time()
+        return process.spawned_at()
 
     def run(self, orchestration: str, inputs: Sequence[int | None]) -> Sequence[OrchestrationState | None]:
         # A wait returns when the backend says so (no polling), so waiting in turn ends with the last completion.
@@ -72,7 +71,7 @@ class DurableTask:
         return handle.get_output()
 
     def memory_bytes(self) -> int:
-        return psutil.Process().memory_info().rss
+        return process.memory_bytes()
 
     def stop(self) -> None:
         self._worker.stop()
@@ -82,9 +81,3 @@ class DurableTask:
 def create(directory: Path) -> DurableTask:
     """The contestant; it writes nothing to `directory`."""
     return DurableTask()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
+from bench import process
 
 APP = Path(__file__).parents[1] / "apps" / "hello" / "function_app.py"
 
@@ -44,7 +44,7 @@ class Floor:
         self._outputs: dict[str, Any] = {}
 
     def start(self) -> float:
-        return psutil.Process().create_time()
+        return process.spawned_at()
 
     def run(self, orchestration: str, inputs: Sequence[int | None]) -> Sequence[str]:
         instances = [f"{orchestration}-{time.monotonic_ns()}-{n}" for n in range(len(inputs))]
@@ -56,7 +56,7 @@ class Floor:
         return self._outputs[handle]
 
     def memory_bytes(self) -> int:
-        return psutil.Process().memory_info().rss
+        return process.memory_bytes()
 
     def stop(self) -> None:
         self._database.close()
