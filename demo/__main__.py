@@ -31,7 +31,8 @@ HOST_LOG = LOGS / "host.log"
 
 def main() -> int:
     """Exit code 0 when every outcome is as expected and everything balances, 1 when not, 130 after Ctrl-C."""
-    console = Console(highlight=False)
+    # In a file or a CI log nothing says how wide a line may be.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     LOGS.mkdir(parents=True, exist_ok=True)
     end_on_signals()
     began = time.monotonic()
@@ -113,6 +114,8 @@ def follow(console: Console, groups: Sequence[Sequence[Case]], following: Follow
             following.look()
             show_progress()
             time.sleep(0.1)
+        if not console.is_terminal:
+            console.print()
         live.update(board.jobs(groups, time.monotonic() - began), refresh=True)
 
 

@@ -21,12 +21,12 @@ def jobs(groups: Sequence[Sequence[Case]], seconds: float) -> Table:
     cases = [case for group in groups for case in group]
     ended = sum(case.outcome is not None for case in cases)
     table = _table(f"{len(cases)} jobs, {ended} ended after {seconds:.0f} s")
-    table.add_column("Job", width=6)
-    table.add_column("Door", width=6)
-    table.add_column("What happens", width=24)
-    table.add_column("Expected", width=26)
-    table.add_column("", width=1)
-    table.add_column("Outcome", width=26)
+    table.add_column("Job", no_wrap=True)
+    table.add_column("Door", no_wrap=True)
+    table.add_column("What happens")
+    table.add_column("Expected")
+    table.add_column("", no_wrap=True)
+    table.add_column("Outcome", min_width=18)
     for group in groups:
         for case in group:
             scenario = case.scenario
@@ -63,7 +63,7 @@ def money(balance: Balance) -> Table:
 def gateway(balance: Balance) -> Table:
     """How often the gateway was asked, for the orders whose way was not straight."""
     table = _table("What the gateway answered (a repeated request has the same key: booked once)")
-    table.add_column("Order", width=6)
+    table.add_column("Order", no_wrap=True)
     for heading in ("authorize", "charge", "refund or void"):
         table.add_column(heading, width=24)
     for order, attempts in balance.attempts.items():
@@ -94,7 +94,7 @@ def _table(title: str) -> Table:
 
 
 def _mark(case: Case) -> str:
-    return "" if case.outcome is None else _tick(case.is_right)
+    return " " if case.outcome is None else _tick(case.is_right)
 
 
 def _outcome(case: Case) -> RenderableType:

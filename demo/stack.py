@@ -140,7 +140,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 0
     except (StartError, DevhostError) as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]Not started.[/] {escape(explain(error))}", soft_wrap=True)
+        console.print(f"[bold red]Not started.[/] {escape(explain(error))}", soft_wrap=True)
         return 1
 
 
