@@ -21,11 +21,11 @@ check: .venv/ready                     ## style, and that every function loads
 
 .venv/ready: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
 .venv/bench: .venv/ready requirements-bench.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-bench.txt
 	touch $@
 
 node_modules/ready: package.json package-lock.json
