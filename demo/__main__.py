@@ -117,6 +117,9 @@ def follow(console: Console, groups: Sequence[Sequence[Case]], following: Follow
         if not console.is_terminal:
             console.print()
         live.update(board.jobs(groups, time.monotonic() - began), refresh=True)
+    if not console.is_terminal:
+        # There, Live leaves its last line open.
+        console.print()
 
 
 if __name__ == "__main__":
