@@ -176,7 +176,7 @@ class Engine:
             if execution is not None:
                 self._memory.put(instance_id, Kept(work.revision, execution))
                 open_work = execution.replay.open_work() if execution.replay is not None else 0
-                self._pacer.replayed(instance_id, execution.event_count, execution.replay_seconds, open_work)
+                self._pacer.replayed(instance_id, execution.sent_count, execution.replay_seconds, open_work)
             self._activities.start(activities, room)
 
     def _is_rejected(self, instance_id: str) -> bool:

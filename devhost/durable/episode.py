@@ -83,9 +83,11 @@ class _Run:
 
     def _start(self) -> None:
         execution, instance = self._execution, self._instance
-        if instance.execution_id != execution.id:  # a sub-orchestration's id that has been used before
-            instance.generation += 1
-            instance.created, instance.custom_status = self._now, None
+        if instance.execution_id == execution.id:
+            return
+        # A sub-orchestration's id that has been used before.
+        instance.generation += 1
+        instance.created, instance.custom_status = self._now, None
         instance.execution_id, instance.name, instance.version = execution.id, execution.name, execution.version
         self.commit.restart = True
         self.commit.input, self.commit.output = execution.input, None
@@ -116,7 +118,7 @@ class _Run:
             return self._fail(versions.mismatch_text(execution.version, self._options))
         payload = execution.payload([events.orchestrator_started(self._at), *(m.text for m in accepted)])
         began = perf_counter()
-        answer = await self._ask(payload, execution.event_count + len(accepted) <= SHORT_REPLAY_EVENTS)
+        answer = await self._ask(payload, execution.sent_count + len(accepted) <= SHORT_REPLAY_EVENTS)
         execution.replay_seconds = perf_counter() - began
         if answer.custom_status is not None:
             self._instance.custom_status = answer.custom_status
@@ -175,8 +177,8 @@ class _Run:
 
     def _conclude(self, answer: Answer, schedule: Schedule) -> Episode:
         replay = self._execution.replay
-        has_ended = answer.error is not None or answer.is_done
-        if not has_ended or replay.is_blocked or replay.has_open_tasks():
+        replay.has_ended = answer.error is not None or answer.is_done
+        if not replay.has_ended or replay.is_blocked or replay.has_open_tasks():
             return self._go_on(self._intake.accepted, schedule, replay.action_count)
         if answer.error is None and replay.continued:
             return self._continue_as_new(schedule)
@@ -188,12 +190,12 @@ class _Run:
 
     def _go_on(self, messages: list[Message], schedule: Schedule, action_count: int | None) -> Episode:
         execution, commit = self._execution, self.commit
-        self._record(messages, [*schedule.events, events.orchestrator_completed(self._at, action_count)])
+        played = self._record(messages, [*schedule.events, events.orchestrator_completed(self._at, action_count)])
         commit.messages, commit.activities = schedule.messages, schedule.activities
         if self._instance.status != RuntimeStatus.SUSPENDED:
             self._instance.status = RuntimeStatus.RUNNING
         commit.keep = execution.replay is not None and execution.replay.open_work() > 0
-        execution.append(commit.events)
+        execution.append([*played, *schedule.requests])
         return Episode(commit, execution)
 
     def _fail(self, error: str, schedule: Schedule | None = None) -> Episode:
@@ -241,9 +243,11 @@ class _Run:
         commit.keep = True
         return Episode(commit, None)
 
-    def _record(self, messages: list[Message], following: list[str]) -> None:
-        played = [events.mark_played(message.text) for message in messages]
-        self.commit.events = [events.orchestrator_started(self._at), *played, *following]
+    def _record(self, messages: list[Message], following: list[str]) -> list[str]:
+        """Make the episode's events; returns the first of them, up to the decisions."""
+        played = [events.orchestrator_started(self._at), *(events.mark_played(m.text) for m in messages)]
+        self.commit.events = [*played, *following]
+        return played
 
     def _answer_parent(self, status: RuntimeStatus, output: str | None) -> Message:
         parent = self._execution.parent

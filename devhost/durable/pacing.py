@@ -56,7 +56,6 @@ class Pacer:
             self.forget(instance_id)
             self._begin(instance_id)
         elif pace.timer is None:
-            # Each piece of open work adds its scheduling event, in the history already, and its answer.
             replay = (pace.events + pace.open_work) * self._seconds_per_event
             wait = min(_WAIT_PER_REPLAY * replay, _LONGEST_WAIT)
             pace.timer = asyncio.get_running_loop().call_later(wait, self._waited, instance_id)

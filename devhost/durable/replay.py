@@ -50,6 +50,8 @@ class Replay:
         self.continued_with: str | None = None
         """The input of a continue-as-new, as the SDK's JSON text, once there was one."""
         self.continued = False
+        self.has_ended = False
+        """Whether the orchestrator has returned or raised: it will not schedule anything more."""
         self.tasks: dict[int, Task] = {}
         self._entries: list[Node | None] = []
         self._actions: list[dict[str, Any]] = []
@@ -69,7 +71,7 @@ class Replay:
         """The event (by its place in the episode) at which things happen: the one admitted, then the one that the
         orchestrator has come to."""
         self._last_match = 0
-        self._postponed: tuple[Retry, Task] | None = None
+        self._postponed: list[tuple[Retry, Task]] = []
         self._early: list[tuple[int, str]] = []
         self._ended_at: dict[int, int] = {}
 
@@ -127,7 +129,7 @@ class Replay:
         elif is_certain:
             self._schedule(retry.next(task))
         else:
-            self._postponed = (retry, task)
+            self._postponed.append((retry, task))
             return False
         return True
 
@@ -167,11 +169,13 @@ class Replay:
         self._open_in[task.entry] = self._open_in.get(task.entry, 0) + change
 
     def _wait_is_known(self) -> bool:
-        """Whether the orchestrator can only be waiting for its last action.
+        """Whether the orchestrator can only be waiting for its last action, or for nothing any more.
 
-        It is not when that action is done, when it can be a group with members that had been scheduled before (those
+        It is not known when that action is done, when it can be a group with members that had been scheduled before (those
         are not listed again), or when an external event may have ended it.
         """
+        if self.has_ended:
+            return True
         last = self._entries[-1]
         if last is None or last.done:
             return False
@@ -212,10 +216,9 @@ class Replay:
             for action in actions[known:count]:
                 self._add(action)
         self._actions = actions[: len(self._entries)]
-        if self._postponed is not None:
-            retry, ended = self._postponed
-            self._postponed = None
+        for retry, ended in self._postponed:
             self._schedule(retry.next(ended))
+        self._postponed = []
         self._slots.update(name for _, name in self._early)
 
     def unclaimed_after_end(self) -> Iterable[int]:

@@ -25,6 +25,8 @@ class Schedule:
     """The effects of an episode's decisions."""
 
     events: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    """Those of the events that the orchestrator is sent: what went to entities."""
     messages: list[Message] = field(default_factory=list)
     activities: list[Activity] = field(default_factory=list)
 
@@ -134,7 +136,9 @@ class Scheduler:
             request |= {"parent": execution.instance_id, "parentExecution": execution.id}
             execution.replay.called(request["id"], task.id)
         text = json.dumps(request)
-        result.events.append(events.event_sent(at, task.id, target, "op", text))
+        sent = events.event_sent(at, task.id, target, "op", text)
+        result.events.append(sent)
+        result.requests.append(sent)
         due = events.parse_timestamp(action["fireAt"]) if action.get("fireAt") else None
         message = events.event_raised(at, "op", text)
         result.messages.append(Message(target, EventType.EVENT_RAISED, message, "op", None, due))

@@ -198,15 +198,18 @@ class SqliteTaskHub:
         return commit.activities[:capacity]
 
     def _write_payloads(self, instance_id: str, commit: Commit) -> None:
-        changes = [
+        columns = [
             (column, value)
             for column, value in (("input", commit.input), ("output", commit.output))
             if not isinstance(value, Unchanged)
         ]
-        for column, value in changes:
+        if columns:
+            names = ", ".join(column for column, _ in columns)
+            updates = ", ".join(f"{column} = excluded.{column}" for column, _ in columns)
             self._database.execute(
-                f"INSERT INTO payloads (id, {column}) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET {column} = excluded.{column}",
-                (instance_id, value),
+                f"INSERT INTO payloads (id, {names}) VALUES (?{', ?' * len(columns)})"
+                f" ON CONFLICT (id) DO UPDATE SET {updates}",
+                (instance_id, *(value for _, value in columns)),
             )
 
     def _defer(self, messages: Iterable[Message]) -> None:
@@ -263,10 +266,12 @@ class SqliteTaskHub:
     def _send(self, message: Message) -> bool:
         now = self._clock.now()
         if not insert_message(self._database, message, now):
-            instance = instance_for(message, now)
-            if instance is None:
+            new = instance_for(message, now)
+            if new is None:
                 return False
+            instance, input = new
             self._insert_instance(instance)
+            self._write_payloads(instance.id, Commit(instance, input=input))
             insert_message(self._database, message, now)
         if message.due is not None and message.due > now:
             self._watch.expect(message.due)

@@ -71,8 +71,6 @@ def split(chunks: Sequence[str]) -> list[str]:
 def purge(database: sqlite3.Connection, instance_ids: Sequence[str]) -> int:
     """Forget instances; returns how many there were. Belongs into a transaction."""
     keys = [(instance_id,) for instance_id in instance_ids]
-    for table, column in (
-        ("payloads", "id"), ("history", "instance"), ("messages", "instance"), ("activities", "instance"),
-    ):  # fmt: skip
+    for table, column in (("payloads", "id"), ("history", "instance"), ("messages", "instance")):
         database.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)
     return sum(database.execute("DELETE FROM instances WHERE id = ?", key).rowcount for key in keys)

@@ -100,14 +100,16 @@ def insert_activity(database: sqlite3.Connection, activity: Activity, owner: str
     ).lastrowid
 
 
-def instance_for(message: Message, now: datetime) -> Instance | None:
-    """The instance that comes to be by its first message: a sub-orchestration, or an entity."""
+def instance_for(message: Message, now: datetime) -> tuple[Instance, str | None] | None:
+    """The instance that comes to be by its first message (a sub-orchestration, or an entity), and its input."""
+    input = None
     if message.type == EventType.EXECUTION_STARTED:
         started = json.loads(message.text)
         name, version, status = started["Name"], started.get("Version") or "", RuntimeStatus.PENDING
+        input = started.get("Input")
     elif message.instance_id.startswith("@") and message.type == EventType.EVENT_RAISED:
         name, version, status = message.instance_id, "", RuntimeStatus.RUNNING
     else:
         return None
     execution_id = message.execution_id or f"{new_revision():032x}"
-    return Instance(message.instance_id, execution_id, name, version, status, now, now)
+    return Instance(message.instance_id, execution_id, name, version, status, now, now), input

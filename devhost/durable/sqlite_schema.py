@@ -22,7 +22,6 @@ CREATE TABLE IF NOT EXISTS instances (
     created INTEGER NOT NULL, updated INTEGER NOT NULL, custom_status TEXT, generation INTEGER NOT NULL,
     owner TEXT, revision INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS instances_by_owner ON instances (owner) WHERE owner IS NOT NULL;
 CREATE INDEX IF NOT EXISTS instances_by_status ON instances (status);
 CREATE TABLE IF NOT EXISTS payloads (id TEXT PRIMARY KEY, input TEXT, output TEXT);
 CREATE TABLE IF NOT EXISTS history (
@@ -40,7 +39,6 @@ CREATE TABLE IF NOT EXISTS activities (
     task_id INTEGER NOT NULL, name TEXT NOT NULL, input TEXT, owner TEXT
 );
 CREATE INDEX IF NOT EXISTS activities_unclaimed ON activities (sequence) WHERE owner IS NULL;
-CREATE INDEX IF NOT EXISTS activities_by_instance ON activities (instance);
 CREATE TABLE IF NOT EXISTS hosts (id TEXT PRIMARY KEY, process INTEGER NOT NULL) WITHOUT ROWID;
 """
 

@@ -29,7 +29,6 @@ class SqliteWriter:
         self._database = database
         self._path = path
         self._waiting: list[tuple[Operation, asyncio.Future[Any]]] = []
-        self._scheduled = False
         self._transactions = 0
         self._checkpoint: asyncio.Future[None] | None = None
 
@@ -41,8 +40,7 @@ class SqliteWriter:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((operation, future))
-        if not self._scheduled:
-            self._scheduled = True
+        if len(self._waiting) == 1:
             loop.call_soon(self._flush)
         return await future
 
@@ -64,7 +62,6 @@ class SqliteWriter:
             await asyncio.wait([self._checkpoint])
 
     def _flush(self) -> None:
-        self._scheduled = False
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return

@@ -94,13 +94,20 @@ class Bench:
         self.hub = SqliteTaskHub(path, self.clock)
         self.worker = worker
         self.faults: list[BaseException] = []
+        self.started = False
         defaults = DurableOptions.read({"maxConcurrentActivityFunctions": 20, "maxConcurrentOrchestratorFunctions": 20})
         values = {name: getattr(defaults, name) for name in DurableOptions.__slots__} | options
         self.engine = Engine(self.hub, worker, self.clock, DurableOptions(**values), self.faults.append)
 
     async def __aenter__(self) -> Bench:
-        await self.engine.start()
+        if not self.started:
+            await self.open()
         return self
+
+    async def open(self) -> None:
+        """Start the engine."""
+        self.started = True
+        await self.engine.start()
 
     async def __aexit__(self, *exception: object) -> None:
         if self.engine is not None:
