@@ -42,8 +42,10 @@ def take(work: Work, known: Execution | None, may_start: Callable[[str], bool]) 
     if intake.execution is None:
         intake.dropped = messages
         return intake
-    mine = [m for m in messages if m.execution_id is None or m.execution_id == intake.execution.id]
-    intake.dropped += [m for m in messages if m not in mine]
+    mine: list[Message] = []
+    for message in messages:
+        is_mine = message.execution_id is None or message.execution_id == intake.execution.id
+        (mine if is_mine else intake.dropped).append(message)
     intake.terminated = next((m for m in mine if m.type == EventType.EXECUTION_TERMINATED), None)
     if intake.terminated is not None:
         intake.dropped += [m for m in mine if m.type != EventType.EXECUTION_STARTED and m is not intake.terminated]
@@ -66,7 +68,7 @@ def _begin(work: Work, known: Execution | None, may_start: Callable[[str], bool]
     starts = [m for m in messages if m.type == EventType.EXECUTION_STARTED]
     if not starts:
         return messages
-    others = [m for m in messages if m not in starts]
+    others = [m for m in messages if m.type != EventType.EXECUTION_STARTED]
     if intake.execution is not None:  # it has been started before
         intake.dropped += starts
         return others

@@ -74,6 +74,7 @@ class Replay:
         self._postponed: list[tuple[Retry, Task]] = []
         self._early: list[tuple[int, str]] = []
         self._ended_at: dict[int, int] = {}
+        self._waits_for_last = self._must_wait_for_last()
 
     @property
     def action_count(self) -> int:
@@ -169,14 +170,19 @@ class Replay:
         self._open_in[task.entry] = self._open_in.get(task.entry, 0) + change
 
     def _wait_is_known(self) -> bool:
-        """Whether the orchestrator can only be waiting for its last action, or for nothing any more.
-
-        It is not known when that action is done, when it can be a group with members that had been scheduled before (those
-        are not listed again), or when an external event may have ended it.
-        """
+        """Whether the orchestrator can only be waiting for its last action, or for nothing any more."""
         if self.has_ended:
             return True
         last = self._entries[-1]
+        return self._waits_for_last and last is not None and not last.done
+
+    def _must_wait_for_last(self) -> bool:
+        """Whether, as this episode begins, only the end of the last action can make the orchestrator go on.
+
+        Not so when that action is done, when it can be a group with members that had been scheduled before and are
+        still open (those are not listed again), or when an external event may end it.
+        """
+        last = self._entries[-1] if self._entries else None
         if last is None or last.done:
             return False
         if isinstance(last, Retry):

@@ -297,6 +297,12 @@ class SqliteTaskHub:
         """There are activities that nobody runs."""
         self._activities_waiting()
 
+    def share(self) -> None:
+        """Another host has come: instances of ours that are not being run are anybody's."""
+        for instance_id in [key for key, session in self._sessions.items() if not session.taken]:
+            self._give_up(instance_id)
+            self._ready(instance_id)
+
     # --- clients ----------------------------------------------------------------------------------------------------
 
     async def create(

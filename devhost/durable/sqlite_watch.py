@@ -36,6 +36,9 @@ class Finder(Protocol):
     def found_activities(self) -> None:
         """There are activities that nobody runs."""
 
+    def share(self) -> None:
+        """Another host has come: let go of what has not been begun. Called within a transaction."""
+
 
 class Watch:
     """The eyes of one host on the hub's file."""
@@ -91,13 +94,20 @@ class Watch:
                 version = self._read_data_version()
                 if version != self._data_version:
                     self._data_version = version
-                    self._others = sqlite_hosts.others(self._database, self._host_id)
+                    self._meet()
                     self._look()
                 if self._others and looks % _LOOKS_PER_LIFE_CHECK == 0:
                     self._bury()
             except sqlite3.Error as error:
                 _log.warning("The task hub cannot be read (%s); trying again.", error)
                 await asyncio.sleep(1)
+
+    def _meet(self) -> None:
+        """See who is there; what this host has not begun is anybody's when it is not alone any more."""
+        was_alone = self.is_alone
+        self._others = sqlite_hosts.others(self._database, self._host_id)
+        if was_alone and not self.is_alone:
+            self._writer.run_now(self._finder.share)
 
     def _read_data_version(self) -> int:
         return self._database.execute("PRAGMA data_version").fetchone()[0]
