@@ -44,7 +44,13 @@ def _payment(world: World, operation: Operation, parse: Callable[[web.Request, b
     async def handle(request: web.Request) -> web.StreamResponse:
         content = await request.read()
         # From here to the booking nothing waits: two requests with one key cannot overlap.
-        record = RequestRecord(request.method, request.path, operation, request.headers.get("Idempotency-Key"))
+        record = RequestRecord(
+            request.method,
+            request.path,
+            operation,
+            key=request.headers.get("Idempotency-Key"),
+            correlation_id=request.headers.get("x-correlation-id"),
+        )
         world.requests.append(record)
         fault: FaultOrder | None = None
         try:

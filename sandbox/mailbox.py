@@ -20,6 +20,7 @@ class Mail:
     subject: str
     text: str
     received_at: datetime
+    correlation_id: str | None = None
     duplicates: int = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -30,6 +31,7 @@ class Mail:
             "subject": self.subject,
             "text": self.text,
             "receivedAt": self.received_at.isoformat(),
+            "correlationId": self.correlation_id,
         }
 
 
@@ -50,7 +52,18 @@ class Mailbox:
         body = message.get_body(("plain", "html"))
         text = body.get_content() if body else ""
         subject = str(message["Subject"] or "")
-        self._mails.append(Mail(message_id, sender, tuple(recipients), subject, text, datetime.now(UTC)))
+        correlation_id = message["X-Correlation-ID"]
+        self._mails.append(
+            Mail(
+                message_id,
+                sender,
+                tuple(recipients),
+                subject,
+                text,
+                received_at=datetime.now(UTC),
+                correlation_id=str(correlation_id) if correlation_id else None,
+            )
+        )
 
     def as_json(self, to: str | None = None) -> dict[str, Any]:
         """All messages, or those to one address (any case), and how many were delivered again."""

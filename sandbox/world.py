@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from sandbox.faults import Faults
 from sandbox.mailbox import Mailbox
 from sandbox.payments import PaymentGateway
@@ -18,12 +20,13 @@ class RequestRecord:
     path: str
     operation: str
     key: str | None
+    correlation_id: str | None = None
     reference: str | None = None
     status: int | None = None
     fault: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {to_camel(name): getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(slots=True)

@@ -48,13 +48,19 @@ def charge(http: httpx.Client, authorization: str, key: str = "charge", **header
 
 
 def send_mail(
-    sandbox: Sandbox, to: str = "ada@example.com", message_id: str = "<1@shop>", text: str = "Thanks\n"
+    sandbox: Sandbox,
+    to: str = "ada@example.com",
+    message_id: str = "<1@shop>",
+    text: str = "Thanks\n",
+    correlation_id: str | None = None,
 ) -> None:
     message = EmailMessage()
     message["From"] = "shop@example.com"
     message["To"] = to
     message["Subject"] = "Your order: größer"
     message["Message-ID"] = message_id
+    if correlation_id:
+        message["X-Correlation-ID"] = correlation_id
     message.set_content(text)
     with smtplib.SMTP(sandbox.smtp_host, sandbox.smtp_port, timeout=10) as smtp:
         smtp.send_message(message)
@@ -217,6 +223,15 @@ def test_mail_arrives(http, sandbox):
     assert sandbox.mailbox("bob@example.com") == {"messages": [], "duplicates": 0}
     assert http.delete("/mailbox").status_code == 204
     assert sandbox.mailbox()["messages"] == []
+
+
+def test_requests_and_mails_show_their_correlation_ids(http, sandbox):
+    authorize(http, "with", **{"X-Correlation-ID": "c-42"})
+    authorize(http, "without")
+    assert [seen["correlationId"] for seen in sandbox.requests("A-1")["requests"]] == ["c-42", None]
+    send_mail(sandbox, message_id="<with@shop>", correlation_id="c-42")
+    send_mail(sandbox, message_id="<without@shop>")
+    assert [message["correlationId"] for message in sandbox.mailbox()["messages"]] == ["c-42", None]
 
 
 def test_a_message_id_is_kept_once(sandbox):
