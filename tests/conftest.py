@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from azure.data.tables import TableServiceClient
 
-from devhost.testing import TestHost
 from sandbox.in_process import Sandbox
+
+if TYPE_CHECKING:
+    # Imported for real by pytest, as a plugin: only then can it rewrite the module's asserts.
+    from devhost.testing import TestHost
 
 pytest_plugins = ["devhost.testing"]
 
@@ -57,25 +57,21 @@ def shop_settings(azurite, sandbox) -> dict[str, str]:
 
 
 class Stock:
-    """The shop's stock, loaded as an operator loads it."""
+    """The shop's stock, set and read past the app."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
-        self._settings = settings
+        self._connection_string = settings["AzureWebJobsStorage"]
 
     def load(self, *articles: Mapping[str, Any]) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "jobs", "stock", "load", "-"],
-            input=json.dumps(articles),
-            text=True,
-            check=True,
-            cwd=ROOT,
-            env={**os.environ, **self._settings},
-            stdout=subprocess.PIPE,
-        )
+        """Set articles as `python -m jobs stock load` does, without the half second that a process takes to start."""
+        with TableServiceClient.from_connection_string(self._connection_string) as service:
+            table = service.create_table_if_not_exists("stock")
+            for article in articles:
+                table.upsert_entity({"PartitionKey": article["sku"], "RowKey": "stock", **article}, mode="replace")
 
     def left(self, sku: str) -> int:
-        """How many pieces can still be sold, read past the app."""
-        with TableServiceClient.from_connection_string(self._settings["AzureWebJobsStorage"]) as service:
+        """How many pieces can still be sold."""
+        with TableServiceClient.from_connection_string(self._connection_string) as service:
             return service.get_table_client("stock").get_entity(sku, "stock")["available"]
 
 
@@ -85,8 +81,29 @@ def stock(shop_settings) -> Stock:
 
 
 @pytest.fixture
-def shop(devhost_host: Callable[..., TestHost], shop_settings) -> TestHost:
+def open_shop(devhost_host: Callable[..., TestHost], shop_settings) -> Iterator[Callable[..., TestHost]]:
+    """Starts the app on a host in this process, with a virtual clock; keywords are settings beside the usual ones."""
+    opened: list[tuple[TestHost, Any, Any]] = []
+
+    def start(**settings: str) -> TestHost:
+        host = devhost_host(ROOT, settings={**shop_settings, **settings})
+        # The modules that the app uses: they are forgotten when the host stops.
+        opened.append((host, sys.modules["jobs.clients"], sys.modules["jobs.settings"]))
+        host.get("/api/health").raise_for_status()  # the app's queues, tables and containers exist from now on
+        return host
+
+    yield start
+    for host, clients, settings in reversed(opened):
+        host.stop()
+        host.call(_close, clients)
+        settings.settings.cache_clear()
+
+
+async def _close(clients: Any) -> None:
+    await clients.clients().close()
+
+
+@pytest.fixture
+def shop(open_shop) -> TestHost:
     """The app on a host in this process, with a virtual clock."""
-    host = devhost_host(ROOT, settings=shop_settings)
-    host.get("/api/health").raise_for_status()  # the app's queues, tables and containers exist from now on
-    return host
+    return open_shop()
