@@ -50,7 +50,7 @@ ROWS = (
 
 
 def print_report(runs: Mapping[str, Sequence[Measurement]], console: Console) -> None:
-    """Print the table for the contestants that have runs: medians over rounds, percentiles over all single chains."""
+    """Print the table for the contestants that have runs: medians over all rounds."""
     present = [name for name in TITLES if runs.get(name)]
     peers = [name for name in PEERS if name in present and "devhost" in present]
     table = Table(
@@ -98,4 +98,4 @@ def _percentile(runs: Iterable[Measurement], percent: int) -> float:
 
 
 def _fan_out(runs: Iterable[Measurement], width: str) -> float:
-    return median(run.fan_out_ms[width] for run in runs)
+    return median(ms for run in runs for ms in run.fan_out_ms[width])

@@ -18,6 +18,7 @@ class Workload:
     concurrent_chains: int = 200
     single_chains: int = 100
     fan_outs: tuple[int, ...] = (100, 1000)
+    fan_out_repeats: int = 3
     warm_up_chains: int = 40
     warm_up_fan_out: int = 50
 
@@ -35,7 +36,7 @@ class Measurement:
     startup_ms: float = 0.0
     chains_per_second: float = 0.0
     single_chain_ms: list[float] = field(default_factory=list)
-    fan_out_ms: dict[str, float] = field(default_factory=dict)
+    fan_out_ms: dict[str, list[float]] = field(default_factory=dict)
     memory_mb: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -92,9 +93,9 @@ def measure(contestant: Contestant, workload: Workload) -> Measurement:
             measurement.single_chain_ms.append(seconds * 1000)
             _check_chains(contestant, handles)
 
-        for width in workload.fan_outs:
+        for width in workload.fan_outs * workload.fan_out_repeats:
             seconds, handles = _timed(contestant, "fan_out", [width])
-            measurement.fan_out_ms[str(width)] = seconds * 1000
+            measurement.fan_out_ms.setdefault(str(width), []).append(seconds * 1000)
             _check(contestant, handles[0], [f"Hello {n}!" for n in range(width)])
 
         measurement.memory_mb = contestant.memory_bytes() / 2**20
