@@ -46,7 +46,7 @@ class ActivityRunner:
         return not self._tasks and not self._claiming
 
     def reserve(self, wanted: int) -> int:
-        """Set aside room for up to `wanted` activities that are about to be scheduled; start() uses it or gives it back."""
+        """Set aside room for up to `wanted` activities about to be scheduled; start() uses it or gives it back."""
         room = 0 if self._stopping else max(0, min(wanted, self._limit - len(self._tasks) - self._reserved))
         self._reserved += room
         return room

@@ -1,4 +1,4 @@
-"""The addresses of the Durable HTTP API: for the durableClient binding, and for the answers to a start (durable.md §4.4)."""
+"""The addresses of the Durable HTTP API, for the durableClient binding and the answers to a start (durable.md §4.4)."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ class Engine:
             self._activities.start(activities, room)
 
     def _is_rejected(self, instance_id: str) -> bool:
-        """Another host is to run it: this one does not ask again at once, or two such hosts would keep each other busy."""
+        """Another host is to run it: asking again at once, two such hosts would keep each other busy."""
         until = self._rejected.get(instance_id)
         if until is None:
             return False

@@ -1,7 +1,7 @@
 """One batch of an entity's operations: requests and its state go in, a commit with answers comes out.
 
-Operations run in the order in which their messages reached the hub. That is the order in which each sender sent them, as
-all senders write to one hub; the real host's sorter (Timestamp, Predecessor) has nothing to do here.
+Operations run in the order in which their messages reached the hub. That is the order in which each sender sent them,
+as all senders write to one hub; the real host's sorter (Timestamp, Predecessor) has nothing to do here.
 """
 
 from __future__ import annotations

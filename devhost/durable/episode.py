@@ -156,8 +156,8 @@ class _Run:
         replay.extend(answer.actions)
         if replay.next_id > self._options.max_orchestration_actions:
             raise StateError(
-                f"Maximum amount of orchestration actions ({self._options.max_orchestration_actions:,}) has been reached. "
-                "This value can be configured in host.json file as maxOrchestrationActions."
+                f"Maximum amount of orchestration actions ({self._options.max_orchestration_actions:,}) has been "
+                "reached. This value can be configured in host.json file as maxOrchestrationActions."
             )
         tasks = replay.decisions()
         schedule = Scheduler(

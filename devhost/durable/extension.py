@@ -14,6 +14,7 @@ from devhost.durable.engine import Engine
 from devhost.durable.http_api import DurableHttpApi
 from devhost.durable.options import DurableOptions
 from devhost.durable.rpc_server import RpcServer
+from devhost.durable.sdk_session import close_client_session
 from devhost.durable.sqlite_hub import SqliteTaskHub
 from devhost.durable.sqlite_schema import HubVersionError
 from devhost.durable.worker import HostWorker
@@ -66,6 +67,7 @@ class DurableExtension:
             self._is_open = False
             if self._rpc is not None:
                 rpc, self._rpc = self._rpc, None
+                await close_client_session()
                 await rpc.stop()
 
     async def is_idle(self) -> bool:

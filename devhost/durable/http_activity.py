@@ -25,8 +25,9 @@ _CONTENT_HEADERS = frozenset(
 class HttpActivity:
     """Makes the requests of one host.
 
-    A 202 with a Location is polled inside the activity, as the Python SDK knows only one task for a call_http. The pauses
-    (Retry-After, else 30 seconds) are real time, whatever the host's clock: the other side lives in real time too.
+    A 202 with a Location is polled inside the activity, as the Python SDK knows only one task for a call_http. The
+    pauses (Retry-After, else 30 seconds) are real time, whatever the host's clock: the other side lives in real time
+    too.
     """
 
     def __init__(self, poll_seconds: float = DEFAULT_POLL_SECONDS) -> None:

@@ -62,10 +62,11 @@ class Answer:
         schema = int(state.get("schemaVersion") or 0)
         if schema == 0 and lists:
             raise StateError(
-                "the orchestrator speaks an old protocol (schema version 0): upgrade azure-functions-durable to 1.2 or later"
+                "the orchestrator speaks an old protocol (schema version 0): upgrade azure-functions-durable to 1.2 or "
+                "later"
             )
         if len(lists) > 1:
-            raise StateError(f"the orchestrator's answer holds {len(lists)} lists of actions where there can only be one")
+            raise StateError(f"the orchestrator's answer holds {len(lists)} lists of actions where one is expected")
         output, status = state.get("output"), state.get("customStatus")
         return cls(
             actions=lists[0] if lists else [],

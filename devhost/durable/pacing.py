@@ -1,9 +1,10 @@
 """When an instance's next episode begins: at once, or a little later so that more answers go into one replay.
 
-A replay costs the SDK a fixed time for every event of the whole history. An episode for each of a thousand answers would
-cost the square of a thousand. So while an instance has more work under way, its episode waits for twice the time that
-the replay is going to take, or until the last answer is there: replays take at most a third of the time then, and as the
-history grows so do the batches, and the total stays in proportion to the number of answers. A chain never waits.
+A replay costs the SDK a fixed time for every event of the whole history. An episode for each of a thousand answers
+would cost the square of a thousand. So while an instance has more work under way, its episode waits for twice the time
+that the replay is going to take, or until the last answer is there: replays take at most a third of the time then, and
+as the history grows so do the batches, and the total stays in proportion to the number of answers. A chain never
+waits.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The host's side of a replay: which tasks the SDK's actions stand for, which ids they have, and what is to be done.
 
 The SDK hands back everything the orchestrator has scheduled since its start (durable.md §2.1), without ids: both sides
-count. The SDK gives an id to a task when it is yielded, to a retry's timer or further attempt when the event that causes
-it is processed. A Replay follows the same events and gives the same ids. Which event made the orchestrator yield a new
-action cannot be seen; it matters only where a retry takes an id beside an orchestrator whose wait is not known. There an
-episode ends with that event, so that all of the orchestrator's new actions come before it.
+count. The SDK gives an id to a task when it is yielded, to a retry's timer or further attempt when the event that
+causes it is processed. A Replay follows the same events and gives the same ids. Which event made the orchestrator
+yield a new action cannot be seen; it matters only where a retry takes an id beside an orchestrator whose wait is not
+known. There an episode ends with that event, so that all of the orchestrator's new actions come before it.
 
 An action in the list is scheduled as soon as it is there, with one exception (durable.md §2.4): what follows a task_all
 that failed early is held until the rest of that task_all has ended, and so is the orchestrator's end.
@@ -91,7 +91,7 @@ class Replay:
         return any(task.holds_completion for task in self.tasks.values())
 
     def expects(self, kind: EventType, key: int | str | None) -> bool | None:
-        """Whether this answer's task is open. False: it has been answered or cancelled. None: it was never scheduled."""
+        """Whether this answer's task is open. False: it has been answered or cancelled. None: never scheduled."""
         task = self.tasks.get(key) if isinstance(key, int) else None
         return None if task is None or task in self._unscheduled else not task.settled
 
@@ -228,7 +228,7 @@ class Replay:
         self._slots.update(name for _, name in self._early)
 
     def unclaimed_after_end(self) -> Iterable[int]:
-        """Indexes (in the episode) of external events that came after the last action was reached and that nobody took."""
+        """External events (by place in the episode) that came after the last action was reached; nobody took them."""
         return [index for index, _ in self._early if index > self._at]
 
     def decisions(self) -> list[Task]:
@@ -299,7 +299,7 @@ class Replay:
                 self._cancel(node)
 
     def _open_wait(self, wait: Task) -> None:
-        """As the SDK does: an event that came before ends this wait and every later one of its name (durable.md §1.5)."""
+        """As the SDK does: an event that came before ends this and all later waits of its name (durable.md §1.5)."""
         name = wait.action["externalEventName"]
         came_before = [item for item in self._early if item[1] == name and item[0] <= self._at]
         if name in self._slots or came_before:

@@ -25,11 +25,11 @@ class Rewound:
 def rewound(history: Iterable[dict[str, Any]]) -> Rewound:
     """Turn failures, the end and what is to be scheduled again into events that nobody reads.
 
-    A failed activity's scheduling event goes too, so that it is scheduled again under the same id. A failed
-    sub-orchestration's stays: the child goes on and answers. Of a call with retries that failed for good all attempts and
-    timers go, and it begins with a first attempt; one that has succeeded in the end stays as it is. Parallel calls whose
-    retries were interleaved may get other ids than before; such an instance fails again as non-deterministic, as it does
-    in the real host.
+    A failed activity's scheduling event goes too, so that it is scheduled again under the same id. A failed sub-
+    orchestration's stays: the child goes on and answers. Of a call with retries that failed for good all attempts and
+    timers go, and it begins with a first attempt; one that has succeeded in the end stays as it is. Parallel calls
+    whose retries were interleaved may get other ids than before; such an instance fails again as non-deterministic, as
+    it does in the real host.
     """
     events = list(history)
     chains = _chains(events)

@@ -91,7 +91,7 @@ class Scheduler:
         self.check_function("orchestrator", name)
         child_id = action.get("instanceId") or f"{execution.id}:{task.id}"
         if child_id.startswith("@"):
-            raise StateError(f"the sub-orchestration's instance id '{child_id}' begins with '@': such ids are entities'")
+            raise StateError(f"the sub-orchestration's instance id '{child_id}' begins with '@', as only entities' do")
         if child_id in (execution.instance_id, execution.parent and execution.parent.instance_id):
             raise StateError(
                 f"the sub-orchestration's instance id '{child_id}' is that of its own parent or grandparent: leave the "

@@ -60,8 +60,8 @@ class SqliteTaskHub:
     """See TaskHub.
 
     An instance is one host's (column `owner`) while that host has work of it; other hosts leave it alone. A commit is
-    guarded by owner and revision, so a host that was taken for dead can do no harm. What this host owns it also keeps in
-    memory, so that the file is read only for what comes from outside; operations change that memory while their
+    guarded by owner and revision, so a host that was taken for dead can do no harm. What this host owns it also keeps
+    in memory, so that the file is read only for what comes from outside; operations change that memory while their
     transaction runs, and a transaction that fails makes the hub forget all of it.
     """
 
@@ -280,7 +280,7 @@ class SqliteTaskHub:
         return True
 
     def deliver(self, message: Message) -> None:
-        """A message that can be delivered now: into the mailbox of an instance of ours, or let the engine try for it."""
+        """A message that can be delivered now: into the mailbox of an instance of ours, or for the engine to try."""
         session = self._sessions.get(message.instance_id)
         if session is not None:
             if message.sequence in session.seen:

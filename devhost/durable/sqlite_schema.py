@@ -1,9 +1,10 @@
 """The SQLite hub's file: its tables, how it is opened, and how its columns are written.
 
 WAL with synchronous=NORMAL: a commit is written to the operating system before it is reported, but the disk is synced
-only at checkpoints. A kill -9 of any process loses nothing that was reported, as the written pages belong to the kernel by
-then. A loss of power may lose the last transactions (never the file's consistency): a development tool does not need to
-pay the fivefold price of a sync for each commit (36 against 175 microseconds on the machine this was decided on).
+only at checkpoints. A kill -9 of any process loses nothing that was reported, as the written pages belong to the
+kernel by then. A loss of power may lose the last transactions (never the file's consistency): a development tool does
+not need to pay the fivefold price of a sync for each commit (36 against 175 microseconds on the machine this was
+decided on).
 """
 
 from __future__ import annotations

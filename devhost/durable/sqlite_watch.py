@@ -113,7 +113,7 @@ class Watch:
         return self._database.execute("PRAGMA data_version").fetchone()[0]
 
     def _look(self) -> None:
-        """Find what other processes have left: messages for our instances, instances and activities that are nobody's."""
+        """Find what others have left: messages for our instances, instances and activities that are nobody's."""
         high = self._database.execute("SELECT max(sequence) FROM messages").fetchone()[0] or 0
         rows = self._database.execute(
             f"SELECT {MESSAGE_COLUMNS} FROM messages m JOIN instances i ON i.id = m.instance"

@@ -1,7 +1,8 @@
 """Groups the changes of many tasks into one SQLite transaction.
 
-Transactions run on the event loop, not in a thread: one costs some tens of microseconds, less than handing it to a thread
-and back, and with orchestrators keeping the interpreter busy a thread would wait its turn for it at every statement.
+Transactions run on the event loop, not in a thread: one costs some tens of microseconds, less than handing it to a
+thread and back, and with orchestrators keeping the interpreter busy a thread would wait its turn for it at every
+statement.
 """
 
 from __future__ import annotations

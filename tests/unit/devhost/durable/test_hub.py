@@ -1,4 +1,4 @@
-"""What every task hub must do. Written against the TaskHub protocol, so that it runs on any hub there is a factory for."""
+"""What every task hub must do, written against the TaskHub protocol: it runs on any hub there is a factory for."""
 
 from __future__ import annotations
 

@@ -266,7 +266,7 @@ async def test_a_retry_gives_ids_as_the_real_host_does(path: Path) -> None:
         timedelta(seconds=5), timedelta(seconds=5), timedelta(),
     ]  # fmt: skip
     assert view.instance.status == RuntimeStatus.FAILED
-    assert view.output.startswith("Orchestrator function 'orchestrator' failed: Activity function 'boom' failed:  Value")
+    assert view.output.startswith("Orchestrator function 'orchestrator' failed: Activity function 'boom' failed: ")
 
 
 async def test_parallel_retries_take_their_ids_in_the_order_of_events(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Random orchestrations on the engine, with random timing and random crashes, against a plain reading of the program."""
+"""Random orchestrations on the engine, with random timing and crashes, against a plain reading of the program."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from devhost.clock import VirtualClock
 from tests.unit.devhost.durable.workbench import Bench, SdkWorker
 
 # --- programs ---------------------------------------------------------------------------------------------------------
-# A task is ("act", k), ("fail", k), ("retry", k, fails, attempts), ("timer", seconds), ("event", name), ("sub", program),
-# ("entity", k), ("all", tasks), ("any", tasks). A program is a list of steps:
+# A task is ("act", k), ("fail", k), ("retry", k, fails, attempts), ("timer", seconds), ("event", name),
+# ("sub", program), ("entity", k), ("all", tasks), ("any", tasks). A program is a list of steps:
 #   ("run", task)          its value, "failed" if it raises
 #   ("race", tasks, m)     a task_any over new tasks and up to m tasks left over from earlier steps
 #   ("gather", tasks)      a task_all; children may fail; the children are left over
