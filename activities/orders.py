@@ -22,6 +22,10 @@ class OrderWithdrawnError(PermanentError):
     """The order was taken back, and must not be confirmed again."""
 
 
+class OrderMissingError(PermanentError):
+    """The order is not in the book."""
+
+
 @blueprint.activity_trigger(input_name="call")
 async def confirm_order(call: dict) -> dict:
     return await outcome(confirm, call)
@@ -61,11 +65,11 @@ async def withdraw(call: Call) -> None:
 
 
 async def hand_over(call: Call) -> None:
-    """Hand the parcel to the carrier."""
+    """Hand the parcel to the carrier. Raises OrderMissingError."""
     try:
         await _table().update_entity({**_keys(call), "state": HANDED_OVER}, mode=UpdateMode.MERGE)
     except ResourceNotFoundError:
-        raise PermanentError(f"order {call.job.id} is not in the book") from None
+        raise OrderMissingError(f"order {call.job.id} is not in the book: was its row deleted?") from None
 
 
 def _keys(call: Call) -> dict[str, Any]:

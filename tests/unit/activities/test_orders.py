@@ -9,7 +9,6 @@ import pytest
 from activities import orders
 from activities.orders import OrderWithdrawnError
 from jobs.clients import clients
-from jobs.errors import PermanentError
 from tests.unit.activities.calls import call
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage")]
@@ -62,5 +61,5 @@ async def test_a_confirmed_order_can_be_withdrawn():
 
 
 async def test_an_order_that_is_not_in_the_book_cannot_be_handed_over():
-    with pytest.raises(PermanentError):
+    with pytest.raises(orders.OrderMissingError):
         await orders.hand_over(call("hand_over_order"))
