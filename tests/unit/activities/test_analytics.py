@@ -28,6 +28,14 @@ async def test_an_event_is_recorded_once():
     assert await rows(event) == [{"n": 1}]
 
 
+@pytest.mark.parametrize("letter", ["漢", "😀", '"'], ids=["three bytes", "four bytes", "escaped"])
+async def test_the_largest_event_fits_into_its_row(letter):
+    event = f"event-{uuid4().hex}"
+    properties = {f"{number:02}".rjust(64, "p"): letter * 200 for number in range(50)}
+    await analytics.record(call("analytics", {"event": event, "properties": properties}))
+    assert await rows(event) == [properties]
+
+
 async def test_a_sale_is_an_event():
     before = len(await rows("sale"))
     await analytics.sale(call("record_sale", {"total": 5, "currency": "EUR"}))
