@@ -13,7 +13,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from jobs import telemetry
+from jobs import strict_json, telemetry
 from jobs.clients import clients
 from jobs.errors import JobBusyError, JobFinishedError, JobNotFoundError
 
@@ -154,7 +154,8 @@ async def end(
     """Enter the job's end, once, and log it. `run` None: the row is read first, and the job may never have begun."""
     changes: dict[str, Any] = {"state": state}
     if result is not None:
-        changes["result"] = json.dumps(result)
+        # In the spelling whose size decided that it need not go to a blob.
+        changes["result"] = strict_json.canonical(result).decode()
     if result_blob is not None:
         changes["resultBlob"] = result_blob
     if error is not None:

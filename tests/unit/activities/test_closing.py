@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pytest
 
 from activities import closing
-from jobs import ledger
+from jobs import ledger, results, strict_json
 from jobs.call import Call, outcome
 from tests.unit.activities.calls import call
 
@@ -27,6 +27,16 @@ async def test_a_completed_job(size, inline):
     entry = await ledger.get(job.kind, job.id)
     assert entry.state == "Completed"
     assert (entry.result == result, entry.result_blob is None) == (inline, inline)
+
+
+@pytest.mark.parametrize("filler", [[1] * 16_000, "é" * 16_000, "\t" * 16_000], ids=["numbers", "letters", "escapes"])
+async def test_what_counts_as_small_fits_into_the_row(filler):
+    """However it is spelled: blanks between numbers, or an escape for each letter, would make it too long."""
+    job, run = await begun()
+    result = {"filler": filler, "rest": ""}
+    result["rest"] = "x" * (results.LARGEST_INLINE_RESULT - len(strict_json.canonical(result)))
+    await closing.end(Call(job, "end_job", {"state": "Completed", "run": asdict(run), "result": result}))
+    assert (await ledger.get(job.kind, job.id)).result == result
 
 
 async def test_a_failed_job_whose_run_is_not_known():
