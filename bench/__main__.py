@@ -12,7 +12,7 @@ from collections import defaultdict
 from rich.console import Console
 
 from bench import queue_trigger
-from bench.process import spawn_and_wait
+from bench.process import run_alone
 from bench.report import TITLES, print_report
 from bench.workload import Measurement
 
@@ -69,14 +69,14 @@ def _measure(contestant: str) -> Measurement:
     with tempfile.TemporaryFile() as errors:
         try:
             command = [sys.executable, "-m", "bench.contestants", contestant]
-            child = spawn_and_wait(command, errors, CONTESTANT_SECONDS)
+            exit_code, output = run_alone(command, errors, CONTESTANT_SECONDS)
         except subprocess.TimeoutExpired as expired:
             raise ContestantFailedError(f"{contestant}: not done within {expired.timeout:.0f} s") from None
         errors.seek(0)
-        if child.returncode != 0:
+        if exit_code != 0:
             tail = errors.read().decode(errors="replace")[-3000:]
-            raise ContestantFailedError(f"{contestant}: exit code {child.returncode}\n{tail}")
-    return Measurement(**json.loads(child.stdout.splitlines()[-1]))
+            raise ContestantFailedError(f"{contestant}: exit code {exit_code}\n{tail}")
+    return Measurement(**json.loads(output.splitlines()[-1]))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -15,10 +17,20 @@ _SPAWNED_AT = "BENCH_SPAWNED_AT"
 _imported_at = time.time()
 
 
-def spawn_and_wait(command: Sequence[str], errors: IO[bytes], seconds: float) -> subprocess.CompletedProcess[bytes]:
-    """Run a command that may ask `spawned_at()`; standard output is captured. Raises subprocess.TimeoutExpired."""
+def run_alone(command: Sequence[str], errors: IO[bytes], seconds: float) -> tuple[int, bytes]:
+    """Run a command that may ask `spawned_at()`: its exit code and standard output. Raises subprocess.TimeoutExpired.
+
+    It leads a process group of its own, and nothing of that is left when this returns or raises.
+    """
     environment = {**os.environ, _SPAWNED_AT: repr(time.time())}
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, timeout=seconds, env=environment)
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment, start_new_session=True)
+    try:
+        output, _ = child.communicate(timeout=seconds)
+        return child.returncode, output
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
 
 def spawned_at() -> float:

@@ -41,7 +41,7 @@ class Devhost:
 
     def __init__(self, directory: Path) -> None:
         self._app = directory / "app"
-        shutil.copytree(BENCH / "apps" / "hello", self._app, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(BENCH / "apps" / "hello", self._app, ignore=shutil.ignore_patterns("__pycache__", ".devhost"))
         self._log = directory / "devhost.log"
         self._loop = asyncio.new_event_loop()
         self._origin = ""
