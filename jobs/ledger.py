@@ -192,9 +192,11 @@ async def page(
     *, kind: str | None, state: str | None, since: str | None, top: int, continuation: dict[str, str] | None
 ) -> tuple[list[Entry], dict[str, str] | None]:
     """Up to `top` rows ordered by kind and id, submitted at or after `since`; and where to go on, None at the end."""
-    wanted = {"PartitionKey eq @kind": kind, "state eq @state": state, "submittedAt ge @since": since}
-    query = " and ".join(condition for condition, value in wanted.items() if value is not None)
-    parameters = {"kind": kind, "state": state, "since": since}
+    conditions = {"kind": "PartitionKey eq @kind", "state": "state eq @state", "since": "submittedAt ge @since"}
+    given = {"kind": kind, "state": state, "since": since}
+    # The SDK fails when it is given parameters and no condition to put them into.
+    parameters = {name: value for name, value in given.items() if value is not None}
+    query = " and ".join(conditions[name] for name in parameters)
     pages = _table().query_entities(query, parameters=parameters, results_per_page=top).by_page(continuation)
     async for rows in pages:
         return [_entry(row, row.metadata["etag"]) async for row in rows], pages.continuation_token

@@ -120,6 +120,14 @@ async def test_pages_hold_what_was_asked_for_and_lead_on():
     assert (await ids(state="Completed", since="2026-01-06T00:00:00.000000Z"))[0] == ["id-5"]
 
 
+async def test_without_a_filter_pages_hold_any_jobs():
+    for _ in range(2):
+        await ledger.submit(job(), "digest")
+    first, continuation = await ledger.page(kind=None, state=None, since=None, top=1, continuation=None)
+    second, _ = await ledger.page(kind=None, state=None, since=None, top=1, continuation=continuation)
+    assert (len(first), len(second)) == (1, 1) and first != second
+
+
 async def test_a_filter_cannot_be_broken_out_of():
     rows, _ = await ledger.page(kind="x' or 'a' eq 'a", state=None, since=None, top=10, continuation=None)
     assert rows == []
