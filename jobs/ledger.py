@@ -34,7 +34,7 @@ class JobRef:
     claim: str | None = None
     """The blob that holds the input, when it must not travel (see `jobs.claim_check`)."""
     tag: str | None = None
-    """The ETag of the row as it was submitted: whoever begins the job need not read the row first."""
+    """The row's ETag while nobody has begun the job: whoever begins it need not read the row first."""
 
     @property
     def instance_id(self) -> str:
@@ -47,6 +47,8 @@ class Entry:
     """A row of the ledger. Times are ISO 8601 in UTC with microseconds, so that they sort as text."""
 
     job: JobRef
+    tag: str
+    """The row's ETag."""
     state: str
     digest: str
     started_at: str | None = None
@@ -119,9 +121,10 @@ async def get(kind: str, id: str) -> Entry:
     return _entry(row, row.metadata["etag"])
 
 
-async def begin(job: JobRef, *, runner: str, attempt: int = 1) -> Run:
+async def begin(job: JobRef, *, runner: str, continues: str | None = None, attempt: int = 1) -> Run:
     """Enter the job's start, once, and log it. Every repetition by the same `runner` gets the same run.
 
+    `continues`: how the names of those runners begin whose run this one may go on with.
     Raises JobFinishedError when the job has ended, JobBusyError when another runner is doing it.
     """
     tag = job.tag
@@ -136,10 +139,10 @@ async def begin(job: JobRef, *, runner: str, attempt: int = 1) -> Run:
         if entry.is_final:
             raise JobFinishedError(f"the job ended as {entry.state} at {entry.completed_at}")
         if entry.state == RUNNING:
-            if entry.runner != runner:
+            if entry.runner != runner and not (continues and entry.runner.startswith(continues)):
                 raise JobBusyError("another delivery of this job is doing it")
-            return Run(entry.started_at, entry.job.tag, max(attempt, entry.attempt))
-        tag = entry.job.tag
+            return Run(entry.started_at, entry.tag, max(attempt, entry.attempt))
+        tag = entry.tag
 
 
 async def end(
@@ -165,7 +168,7 @@ async def end(
             entry = await get(job.kind, job.id)
             if entry.is_final:
                 return
-            run = Run(entry.started_at, entry.job.tag, entry.attempt)
+            run = Run(entry.started_at, entry.tag, entry.attempt)
         completed_at = changes["completedAt"] = now()
         if await _merge(job, run.tag, changes):
             break
@@ -182,7 +185,7 @@ async def end(
 
 async def withdraw(entry: Entry) -> bool:
     """Cancel a job that has not begun. False when it has begun meanwhile."""
-    if await _merge(entry.job, entry.job.tag, {"state": CANCELLED, "completedAt": now()}) is None:
+    if await _merge(entry.job, entry.tag, {"state": CANCELLED, "completedAt": now()}) is None:
         return False
     telemetry.job_ended(entry.job, CANCELLED, wait_seconds=None, run_seconds=None, attempt=0)
     return True
@@ -219,9 +222,17 @@ async def _merge(job: JobRef, tag: str, changes: dict[str, Any]) -> str | None:
 
 
 def _entry(row: Mapping[str, Any], tag: str) -> Entry:
-    job = JobRef(row["PartitionKey"], row["RowKey"], row["correlationId"], row["submittedAt"], row.get("claim"), tag)
     return Entry(
-        job=job,
+        job=JobRef(
+            row["PartitionKey"],
+            row["RowKey"],
+            row["correlationId"],
+            row["submittedAt"],
+            row.get("claim"),
+            # With the ETag of a later state a second runner would begin what the first is doing.
+            tag if row["state"] == PENDING else None,
+        ),
+        tag=tag,
         state=row["state"],
         digest=row["digest"],
         started_at=row.get("startedAt"),

@@ -52,6 +52,17 @@ async def test_another_runner_is_kept_out():
         await ledger.begin(submitted.job, runner="two")
 
 
+async def test_whoever_reads_the_row_of_a_running_job_cannot_begin_it_again(caplog):
+    submitted, _ = await ledger.submit(job(), "digest")
+    run = await ledger.begin(submitted.job, runner="one")
+    read = (await ledger.get("order", submitted.job.id)).job
+    with pytest.raises(JobBusyError):
+        await ledger.begin(read, runner="two")
+    again = await ledger.begin(read, runner="one", attempt=2)
+    assert (again.started_at, again.attempt) == (run.started_at, 2)
+    assert len(events(caplog, "JobStarted")) == 1
+
+
 async def test_a_job_ends_once_and_says_so_once(caplog):
     submitted, _ = await ledger.submit(job(), "digest")
     run = await ledger.begin(submitted.job, runner="one")
