@@ -14,6 +14,8 @@ from devhost.durable.scheduling import HTTP_ACTIVITY
 from devhost.durable.worker import UnknownFunctionError, Worker
 from devhost.invocation import FunctionInvocationError
 
+_RETRY_SECONDS = 1.0
+
 
 class ActivityRunner:
     """Claims activities from the hub and runs them."""
@@ -101,7 +103,7 @@ class ActivityRunner:
         self._claiming = False
         if not claim.cancelled() and (error := claim.exception()) is not None:
             self._failed(error)
-            asyncio.get_running_loop().call_later(1, self.wake)
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.wake)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -120,10 +122,16 @@ class ActivityRunner:
             raise
         except Exception as error:
             self._failed(error)
-            await asyncio.sleep(1)
+            await self._give_back(activity)
+
+    async def _give_back(self, activity: Activity) -> None:
+        """Let the hub have it again after a fault, as soon as the hub can."""
+        while True:
+            await asyncio.sleep(_RETRY_SECONDS)
             with contextlib.suppress(Exception):
                 await self._hub.release_activity(activity)
-            self.wake()
+                break
+        self.wake()
 
     async def _answer(self, activity: Activity) -> Message:
         """Run it; its failure is an answer too."""

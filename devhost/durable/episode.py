@@ -19,7 +19,7 @@ from devhost.durable.scheduling import Schedule, Scheduler
 from devhost.durable.worker import UnknownFunctionError, Worker
 from devhost.invocation import FunctionInvocationError
 
-SHORT_REPLAY_EVENTS = 60
+SHORT_REPLAY_EVENTS = 40
 """Up to so many events a replay takes a few milliseconds."""
 
 

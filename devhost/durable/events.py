@@ -12,7 +12,7 @@ from devhost.durable.hub import EventType
 
 def timestamp(moment: datetime) -> str:
     """A moment (aware, UTC) with seven decimals and a Z, without which the SDK would make it a naive time."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+    return f"{moment.isoformat(timespec='microseconds')[:26]}0Z"
 
 
 def parse_timestamp(text: str) -> datetime:

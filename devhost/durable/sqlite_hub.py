@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -43,6 +44,7 @@ from devhost.durable.sqlite_watch import Watch
 from devhost.durable.sqlite_writer import SqliteWriter
 
 _EARLY_ANSWER_DELAY = timedelta(seconds=1)
+_RECOVERY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -80,7 +82,7 @@ class SqliteTaskHub:
         self._ready, self._activities_waiting = ready, activities_waiting
         self._database = connect(self._path)
         self._lock = sqlite_hosts.HostLock(self._path)
-        self._writer = SqliteWriter(self._database, self._path, self._sessions.clear)
+        self._writer = SqliteWriter(self._database, self._path, self._recover)
         self._writer.run_now(lambda: sqlite_hosts.register(self._database, self._lock.id))
         self._watch = Watch(self._database, self._writer, self._clock, self._path, self._lock.id, self)
         self._watch.start()
@@ -102,6 +104,23 @@ class SqliteTaskHub:
             self._database.execute("ROLLBACK")
         self._database.close()
         self._lock.release(leave_file=True)
+
+    def _recover(self) -> None:
+        """A transaction failed (a full disk?): what is in memory may be wrong, so begin again from the file."""
+        self._sessions.clear()
+
+        def give_up() -> None:
+            self._database.execute("UPDATE instances SET owner = NULL WHERE owner = ?", (self._lock.id,))
+
+        def look_again() -> None:
+            try:
+                self._writer.run_now(give_up)
+                self._watch.look()
+            except sqlite3.Error:
+                loop.call_later(_RECOVERY_SECONDS, look_again)
+
+        loop = asyncio.get_running_loop()
+        loop.call_soon(look_again)
 
     # --- orchestrations and entities --------------------------------------------------------------------------------
 

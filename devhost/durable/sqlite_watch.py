@@ -68,7 +68,7 @@ class Watch:
         self._others = sqlite_hosts.others(self._database, self._host_id)
         self._bury()
         self._data_version = self._read_data_version()
-        self._look()
+        self.look()
         self._tasks = [asyncio.create_task(self._watch_others()), asyncio.create_task(self._watch_timers())]
 
     async def stop(self) -> None:
@@ -95,7 +95,7 @@ class Watch:
                 if version != self._data_version:
                     self._data_version = version
                     self._meet()
-                    self._look()
+                    self.look()
                 if self._others and looks % _LOOKS_PER_LIFE_CHECK == 0:
                     self._bury()
             except sqlite3.Error as error:
@@ -112,7 +112,7 @@ class Watch:
     def _read_data_version(self) -> int:
         return self._database.execute("PRAGMA data_version").fetchone()[0]
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Find what others have left: messages for our instances, instances and activities that are nobody's."""
         high = self._database.execute("SELECT max(sequence) FROM messages").fetchone()[0] or 0
         rows = self._database.execute(
@@ -149,7 +149,7 @@ class Watch:
             sqlite_hosts.lock_path(self._path, host_id).unlink(missing_ok=True)
         self._others = [other for other in self._others if other not in dead]
         if self._tasks:
-            self._look()
+            self.look()
 
     # --- timers -----------------------------------------------------------------------------------------------------
 

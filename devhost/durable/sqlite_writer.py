@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 Operation = Callable[[], Any]
 
 _CHECKPOINT_TRANSACTIONS = 500
+_LONG_WAL_FRAMES = 4000
+"""A frame holds a page of 4 KiB."""
 _log = logging.getLogger("devhost.durable")
 
 
@@ -50,10 +52,11 @@ class SqliteWriter:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             result = operation()
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
             raise
-        self._database.execute("COMMIT")
         return result
 
     async def close(self) -> None:
@@ -105,10 +108,15 @@ class SqliteWriter:
 
 
 def _checkpoint(path: Path) -> None:
-    """Bring the WAL's content into the database file, and sync both. Runs in a thread."""
+    """Bring the WAL's content into the database file, and sync both. Runs in a thread.
+
+    While others write, the WAL only grows; when it has become long it is begun anew, which makes writers wait a moment.
+    """
     database = sqlite3.connect(path)
     try:
         database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        _, frames, _ = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if frames > _LONG_WAL_FRAMES:
+            database.execute("PRAGMA wal_checkpoint(RESTART)")
     finally:
         database.close()
