@@ -121,10 +121,9 @@ async def get(kind: str, id: str) -> Entry:
     return _entry(row, row.metadata["etag"])
 
 
-async def begin(job: JobRef, *, runner: str, continues: str | None = None, attempt: int = 1) -> Run:
+async def begin(job: JobRef, *, runner: str, attempt: int = 1) -> Run:
     """Enter the job's start, once, and log it. Every repetition by the same `runner` gets the same run.
 
-    `continues`: how the names of those runners begin whose run this one may go on with.
     Raises JobFinishedError when the job has ended, JobBusyError when another runner is doing it.
     """
     tag = job.tag
@@ -139,7 +138,7 @@ async def begin(job: JobRef, *, runner: str, continues: str | None = None, attem
         if entry.is_final:
             raise JobFinishedError(f"the job ended as {entry.state} at {entry.completed_at}")
         if entry.state == RUNNING:
-            if entry.runner != runner and not (continues and entry.runner.startswith(continues)):
+            if entry.runner != runner:
                 raise JobBusyError("another delivery of this job is doing it")
             return Run(entry.started_at, entry.tag, max(attempt, entry.attempt))
         tag = entry.tag

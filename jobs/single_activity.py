@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from jobs import ledger, results, telemetry
 from jobs.call import Call
@@ -16,11 +15,7 @@ from jobs.ledger import JobRef
 
 @dataclass(frozen=True)
 class Delivery:
-    """One delivery of a queue message.
-
-    `message_id` stays the same when the message is delivered again, but two messages may share it: where the body has
-    an `id`, the host gives that instead of the message's own (functions-host.md §2.1).
-    """
+    """One delivery of a queue message. `message_id` stays the same when the message is delivered again."""
 
     queue: str
     message_id: str
@@ -28,17 +23,6 @@ class Delivery:
     is_last: bool
     """Whether the host moves the message to the poison queue when this delivery fails."""
     inserted_at: str | None = None
-    nonce: str = field(default_factory=lambda: uuid4().hex)
-
-    @property
-    def runner(self) -> str:
-        """Who does the job, as the ledger knows it: this delivery and no other."""
-        return f"{self.message_id}/{self.nonce}"
-
-    @property
-    def continues(self) -> str | None:
-        """Whose work it may go on with: that of the message's earlier deliveries, of which the first has none."""
-        return f"{self.message_id}/" if self.attempt > 1 else None
 
 
 async def run(kind: Kind, job: JobRef, payload: dict[str, Any], delivery: Delivery) -> None:
@@ -48,7 +32,7 @@ async def run(kind: Kind, job: JobRef, payload: dict[str, Any], delivery: Delive
     last delivery the job is Failed and the message goes to the poison queue.
     """
     try:
-        begun = await ledger.begin(job, runner=delivery.runner, continues=delivery.continues, attempt=delivery.attempt)
+        begun = await ledger.begin(job, runner=delivery.message_id, attempt=delivery.attempt)
     except (JobFinishedError, JobBusyError):
         return
     with telemetry.about(job):

@@ -155,6 +155,18 @@ def test_any_message_is_done_or_poison(shop, queues, message):
     poison.clear_messages()
 
 
+@pytest.mark.parametrize("name", ["Id", "DequeueCount", "InsertionTime", "ExpirationTime", "NextVisibleTime"])
+@pytest.mark.parametrize("value", ["x", 99, {"a": 1}], ids=["text", "number", "object"])
+def test_a_message_cannot_pass_for_another(shop, queues, name, value):
+    """What a message says of itself by the host's names is one more unknown field: it costs one attempt."""
+    queue, poison = queues
+    queue.send_message(json.dumps({"kind": "order", "input": order("spoof"), name: value}))
+    shop.drain()
+    assert [record.error for record in shop.invocations if record.function == "take_job"] == [None]
+    assert [held.content for held in poison.receive_messages()] != []
+    poison.clear_messages()
+
+
 def test_good_orders_pass_among_the_bad(shop, stock, queues):
     stock.load(article("MUG", 10))
     queue, poison = queues

@@ -64,13 +64,6 @@ async def test_two_messages_at_once_do_it_once():
     assert task.done == 1
 
 
-async def test_two_messages_that_look_like_one_do_it_once():
-    """The id that the host gives for a message is the one in its body, which a sender may write twice."""
-    task = await Task({}).submit()
-    await asyncio.gather(*(task.deliver("m-1") for _ in range(5)))
-    assert task.done == 1
-
-
 async def test_a_transient_error_asks_for_another_delivery():
     task = await Task(TransientError("busy"), {}).submit()
     with pytest.raises(TransientError):
