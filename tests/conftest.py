@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from azure.data.tables import TableServiceClient
+from azure.storage.queue import QueueServiceClient
 
 from sandbox.in_process import Sandbox
 
@@ -84,6 +85,8 @@ def stock(shop_settings) -> Stock:
 def open_shop(devhost_host: Callable[..., TestHost], shop_settings) -> Iterator[Callable[..., TestHost]]:
     """Starts the app on a host in this process, with a virtual clock; keywords are settings beside the usual ones."""
     opened: list[tuple[TestHost, Any, Any]] = []
+    # Azurite lives on between tests: a shop shall find no message but its own.
+    _clear_queues(shop_settings["AzureWebJobsStorage"])
 
     def start(**settings: str) -> TestHost:
         host = devhost_host(ROOT, settings={**shop_settings, **settings})
@@ -97,6 +100,12 @@ def open_shop(devhost_host: Callable[..., TestHost], shop_settings) -> Iterator[
         host.stop()
         host.call(_close, clients)
         settings.settings.cache_clear()
+
+
+def _clear_queues(connection_string: str) -> None:
+    with QueueServiceClient.from_connection_string(connection_string) as service:
+        for queue in service.list_queues(name_starts_with="jobs"):
+            service.get_queue_client(queue.name).clear_messages()
 
 
 async def _close(clients: Any) -> None:
