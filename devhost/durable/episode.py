@@ -9,12 +9,12 @@ from time import perf_counter
 from uuid import uuid4
 
 from devhost.durable import events, failures, versions
+from devhost.durable.determinism import NonDeterministicOrchestrationError
 from devhost.durable.execution import Execution
 from devhost.durable.hub import Commit, EventType, Message, RuntimeStatus, Work
 from devhost.durable.intake import Intake, take
 from devhost.durable.options import DurableOptions
 from devhost.durable.outcome import Answer, StateError
-from devhost.durable.replay import NonDeterministicOrchestrationError
 from devhost.durable.scheduling import Schedule, Scheduler
 from devhost.durable.worker import UnknownFunctionError, Worker
 from devhost.invocation import FunctionInvocationError

@@ -10,10 +10,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from devhost.durable.determinism import DECISIONS
 from devhost.durable.events import quote
 from devhost.durable.hub import EventType, Message
 from devhost.durable.options import LONG_TIMER_INTERVAL, SHORT_TIMER_MAXIMUM
-from devhost.durable.replay import DECISIONS, Replay
+from devhost.durable.replay import Replay
 from devhost.timespan import format_timespan
 
 _ANSWERS = {

@@ -169,7 +169,8 @@ class Work:
     revision: int
     """Grows with every commit of the instance; equal revisions mean equal histories."""
     history: list[str] | None
-    """Its events as JSON texts; None when the revision is the one the caller knows."""
+    """Its events as JSON texts, each item one event or several joined by commas; None when the revision is the one that
+    the caller knows."""
     input: str | None
     """The row's input, loaded together with the history."""
 

@@ -16,30 +16,14 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from devhost.durable.determinism import NonDeterministicOrchestrationError, check_decision, compare
 from devhost.durable.hub import EventType
-from devhost.durable.tasks import ActionType, Group, Node, Retry, Task, action_type
+from devhost.durable.tasks import FIRE_AND_FORGET, ActionType, Group, Node, Retry, Task, action_type
+from devhost.durable.waits import Waits
 
 _FAILED = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED})
 _RETRIES = frozenset({ActionType.CALL_ACTIVITY_WITH_RETRY, ActionType.CALL_SUB_ORCHESTRATOR_WITH_RETRY})
 _WORK = frozenset({ActionType.CALL_ACTIVITY, ActionType.CALL_HTTP, ActionType.CALL_SUB_ORCHESTRATOR})
-_FIRE_AND_FORGET = frozenset({ActionType.SIGNAL_ENTITY, ActionType.SCHEDULED_SIGNAL_ENTITY})
-DECISIONS: dict[EventType, frozenset[ActionType]] = {
-    EventType.TASK_SCHEDULED: frozenset({ActionType.CALL_ACTIVITY, ActionType.CALL_HTTP}),
-    EventType.SUB_ORCHESTRATION_CREATED: frozenset({ActionType.CALL_SUB_ORCHESTRATOR}),
-    EventType.TIMER_CREATED: frozenset({ActionType.CREATE_TIMER}),
-    EventType.EVENT_SENT: frozenset({ActionType.CALL_ENTITY} | _FIRE_AND_FORGET),
-}
-"""Events that record a decision, and the tasks that they can be of."""
-
-
-class NonDeterministicOrchestrationError(Exception):
-    """The orchestrator does not do again what its history says it did."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"Non-Deterministic workflow detected: {what}. The orchestrator's code has changed while this instance was "
-            "running, or it does not do the same on every replay."
-        )
 
 
 class Replay:
@@ -59,8 +43,7 @@ class Replay:
         self._gates: list[Group] = []
         self._open = 0
         self._open_in: dict[int, int] = {}
-        self._waits: dict[str, list[Task]] = {}
-        self._slots: set[str] = set()
+        self._waits = Waits()
         self._calls: dict[str, Task] = {}
         self.begin()
 
@@ -72,7 +55,7 @@ class Replay:
         orchestrator has come to."""
         self._last_match = 0
         self._postponed: list[tuple[Retry, Task]] = []
-        self._early: list[tuple[int, str]] = []
+        self._waits.begin()
         self._ended_at: dict[int, int] = {}
         self._waits_for_last = self._must_wait_for_last()
 
@@ -145,12 +128,10 @@ class Replay:
                 self._last_match = self._index
                 self._close(call, '"exceptionType' in (json.loads(text).get("Input") or ""))
             return
-        waits = self._waits.get(name)
-        if waits:
+        wait = self._waits.raised(name, self._index)
+        if wait is not None:
             self._last_match = self._index
-            self._close(waits.pop(), False)
-        else:
-            self._early.append((self._index, name))
+            self._close(wait, False)
 
     def _close(self, task: Task, failed: bool) -> None:
         if task.id is not None and not task.settled:
@@ -212,7 +193,7 @@ class Replay:
         if known and actions[:known] != self._actions:
             for index in range(known):
                 if actions[index] != self._actions[index]:
-                    self._compare(self._entries[index], self._actions[index], actions[index])
+                    compare(self._entries[index], self._actions[index], actions[index], self._cancel)
         if up_to_id is not None:
             for action in actions[known:]:
                 if self.next_id > up_to_id:
@@ -225,11 +206,11 @@ class Replay:
         for retry, ended in self._postponed:
             self._schedule(retry.next(ended))
         self._postponed = []
-        self._slots.update(name for _, name in self._early)
+        self._waits.end()
 
     def unclaimed_after_end(self) -> Iterable[int]:
         """External events (by place in the episode) that came after the last action was reached; nobody took them."""
-        return [index for index, _ in self._early if index > self._at]
+        return self._waits.unclaimed_after(self._at)
 
     def decisions(self) -> list[Task]:
         """Tasks to be scheduled now, in the order of their ids."""
@@ -246,14 +227,8 @@ class Replay:
 
         Raises NonDeterministicOrchestrationError when it has not.
         """
-        kind, identifier = EventType(event["EventType"]), event["EventId"]
-        task = self.tasks.get(identifier)
-        what = f"{kind.name.title().replace('_', '')} '{event.get('Name') or ''}' with sequence number {identifier}"
-        if task is None or task.type not in DECISIONS[kind]:
-            raise NonDeterministicOrchestrationError(f"{what} is in the history, but the replay does not schedule it")
-        name = task.action.get("functionName")
-        if name is not None and name.lower() != str(event.get("Name")).lower():
-            raise NonDeterministicOrchestrationError(f"{what} is in the history, but the replay schedules '{name}'")
+        task = self.tasks.get(event["EventId"])
+        check_decision(event, task)
         self.scheduled([task])
 
     def _add(self, action: dict[str, Any]) -> None:
@@ -292,35 +267,21 @@ class Replay:
                 self._open_node(child)
             node.close_if_empty()
         elif node.type == ActionType.WAIT_FOR_EXTERNAL_EVENT:
-            self._open_wait(node)
+            ended_at = self._waits.opened(node, self._at)
+            if ended_at is not None:
+                self._at = max(self._at, ended_at)
+                node.close()
         else:
             self._schedule(node)
             if node.action.get("isCanceled"):
                 self._cancel(node)
-
-    def _open_wait(self, wait: Task) -> None:
-        """As the SDK does: an event that came before ends this and all later waits of its name (durable.md §1.5)."""
-        name = wait.action["externalEventName"]
-        came_before = [item for item in self._early if item[1] == name and item[0] <= self._at]
-        if name in self._slots or came_before:
-            wait.close()
-            self._early = [item for item in self._early if item not in came_before]
-            self._slots.add(name)
-            return
-        coming = next((item for item in self._early if item[1] == name), None)
-        if coming is not None:
-            self._early.remove(coming)
-            self._at = max(self._at, coming[0])
-            wait.close()
-            return
-        self._waits.setdefault(name, []).append(wait)
 
     def _schedule(self, task: Task) -> None:
         task.id = self.next_id
         self.next_id += 1
         self.tasks[task.id] = task
         self._unscheduled.append(task)
-        if task.type in _FIRE_AND_FORGET:
+        if task.type in FIRE_AND_FORGET:
             task.close()
         else:
             self._count(task, 1)
@@ -329,23 +290,3 @@ class Replay:
         if not task.cancelled and not task.settled:
             self._count(task, -1)
             task.cancel()
-
-    def _compare(self, node: Node | None, old: dict[str, Any], new: dict[str, Any]) -> None:
-        """The same action as in the last replay; only a timer may have been cancelled since."""
-        kind = action_type(new)
-        if kind != action_type(old) or old.get("functionName", "").lower() != new.get("functionName", "").lower():
-            raise NonDeterministicOrchestrationError(
-                f"the replay schedules {kind.name} '{new.get('functionName') or ''}' where {action_type(old).name} "
-                f"'{old.get('functionName') or ''}' had been scheduled"
-            )
-        if kind in (ActionType.WHEN_ALL, ActionType.WHEN_ANY):
-            before, now = old["compoundActions"], new["compoundActions"]
-            if len(before) != len(now):
-                raise NonDeterministicOrchestrationError(
-                    f"the replay waits for {len(now)} tasks where it had waited for {len(before)}"
-                )
-            for child, old_child, new_child in zip(node.children, before, now, strict=True):
-                if old_child != new_child:
-                    self._compare(child, old_child, new_child)
-        elif kind == ActionType.CREATE_TIMER and new.get("isCanceled"):
-            self._cancel(node)

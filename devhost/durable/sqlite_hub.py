@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from devhost.clock import Clock
 from devhost.durable import sqlite_hosts, sqlite_queries
+from devhost.durable import sqlite_rows as rows
 from devhost.durable.hub import (
+    UNCHANGED,
     Activity,
     Commit,
     EventType,
@@ -23,39 +24,15 @@ from devhost.durable.hub import (
     Message,
     OwnershipLostError,
     RuntimeStatus,
-    Unchanged,
     Work,
 )
-from devhost.durable.sqlite_rows import (
-    ACTIVITY_COLUMNS,
-    INSTANCE_COLUMNS,
-    MESSAGE_COLUMNS,
-    activity_from,
-    insert_activity,
-    insert_instance,
-    insert_message,
-    instance_for,
-    instance_from,
-    message_from,
-    update_instance,
-)
 from devhost.durable.sqlite_schema import connect, to_number
+from devhost.durable.sqlite_sessions import Sessions
 from devhost.durable.sqlite_watch import Watch
 from devhost.durable.sqlite_writer import SqliteWriter
 
 _EARLY_ANSWER_DELAY = timedelta(seconds=1)
 _RECOVERY_SECONDS = 1.0
-
-
-@dataclass(slots=True)
-class _Session:
-    """An instance that this host owns, with its messages that can be delivered now."""
-
-    instance: Instance
-    revision: int
-    mailbox: list[Message] = field(default_factory=list)
-    seen: set[int] = field(default_factory=set)
-    taken: bool = False
 
 
 class SqliteTaskHub:
@@ -70,7 +47,6 @@ class SqliteTaskHub:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._sessions: dict[str, _Session] = {}
         self._ready: Callable[[str], None] = lambda instance_id: None
         self._activities_waiting: Callable[[], None] = lambda: None
         self._database: sqlite3.Connection | None = None
@@ -82,9 +58,12 @@ class SqliteTaskHub:
         self._ready, self._activities_waiting = ready, activities_waiting
         self._database = connect(self._path)
         self._lock = sqlite_hosts.HostLock(self._path)
+        self._sessions = Sessions(self._database, self._lock.id, self._clock, ready)
         self._writer = SqliteWriter(self._database, self._path, self._recover)
         self._writer.run_now(lambda: sqlite_hosts.register(self._database, self._lock.id))
-        self._watch = Watch(self._database, self._writer, self._clock, self._path, self._lock.id, self)
+        self._watch = Watch(
+            self._database, self._writer, self._clock, self._path, self._lock.id, self._sessions, activities_waiting
+        )
         self._watch.start()
 
     async def close(self) -> None:
@@ -128,7 +107,7 @@ class SqliteTaskHub:
         """See TaskHub."""
         session = self._sessions.get(instance_id)
         if session is None:
-            session = await self._writer.run(lambda: self._claim(instance_id))
+            session = await self._writer.run(lambda: self._sessions.claim(instance_id))
         if session is None or session.taken or not session.mailbox:
             return None
         session.taken = True
@@ -145,35 +124,7 @@ class SqliteTaskHub:
 
     async def release(self, work: Work) -> None:
         """See TaskHub."""
-        await self._writer.run(lambda: self._give_up(work.instance.id))
-
-    def _claim(self, instance_id: str) -> _Session | None:
-        # A row of our own without a session is left from a transaction that failed.
-        row = self._database.execute(
-            f"UPDATE instances SET owner = ? WHERE id = ? AND (owner IS NULL OR owner = ?)"
-            f" RETURNING {INSTANCE_COLUMNS}, revision",
-            (self._lock.id, instance_id, self._lock.id),
-        ).fetchone()
-        if row is None:
-            return None
-        session = self._sessions[instance_id] = _Session(instance_from(row[:-1]), row[-1])
-        rows = self._database.execute(
-            f"SELECT {MESSAGE_COLUMNS} FROM messages m WHERE instance = ? AND arrived <= ? ORDER BY arrived, sequence",
-            (instance_id, to_number(self._clock.now())),
-        )
-        for message in map(message_from, rows):
-            session.mailbox.append(message)
-            session.seen.add(message.sequence)
-        if not session.mailbox:
-            self._give_up(instance_id)
-            return None
-        return session
-
-    def _give_up(self, instance_id: str) -> None:
-        self._sessions.pop(instance_id, None)
-        self._database.execute(
-            "UPDATE instances SET owner = NULL WHERE id = ? AND owner = ?", (instance_id, self._lock.id)
-        )
+        await self._writer.run(lambda: self._sessions.give_up(work.instance.id))
 
     def _commit(self, work: Work, commit: Commit, capacity: int) -> list[Activity]:
         instance, database = commit.instance, self._database
@@ -184,67 +135,41 @@ class SqliteTaskHub:
         rest = [message for message in session.mailbox if message.sequence not in gone]
         comes_again = commit.keep or rest or any(m.instance_id == instance.id and not m.due for m in commit.messages)
         owner = self._lock.id if comes_again and not instance.status.is_final else None
-        if not update_instance(database, instance, self._lock.id, work.revision, owner):
-            if self._sessions.get(instance.id) is session and session.revision == work.revision:
-                del self._sessions[instance.id]
+        if not rows.update_instance(database, instance, self._lock.id, work.revision, owner):
+            if session.revision == work.revision:
+                self._sessions.forget(instance.id)
             raise OwnershipLostError
         revision = work.revision + 1
-        if commit.restart:
-            database.execute("DELETE FROM history WHERE instance = ?", (instance.id,))
-        if commit.events:
-            database.execute(
-                "INSERT INTO history (instance, episode, events) VALUES (?, ?, ?)",
-                (instance.id, revision, ",".join(commit.events)),
-            )
-        database.executemany(
-            "DELETE FROM messages WHERE sequence = ?", [(message.sequence,) for message in commit.consumed]
-        )
-        self._write_payloads(instance.id, commit)
+        rows.write_history(database, instance.id, revision, commit.events, restart=commit.restart)
+        rows.delete_messages(database, commit.consumed)
+        rows.write_payloads(database, instance.id, commit.input, commit.output)
         work.revision = revision
         session.instance, session.revision, session.mailbox, session.taken = instance, revision, rest, False
         session.seen -= gone
         if owner is None:
-            del self._sessions[instance.id]
+            self._sessions.forget(instance.id)
         for message in commit.messages:
             self._send(message)
         self._defer(commit.deferred)
         for index, activity in enumerate(commit.activities):
-            insert_activity(database, activity, self._lock.id if index < capacity else None)
+            rows.insert_activity(database, activity, self._lock.id if index < capacity else None)
         if len(commit.activities) > capacity:
             self._activities_waiting()
         if rest:
             self._ready(instance.id)
         return commit.activities[:capacity]
 
-    def _write_payloads(self, instance_id: str, commit: Commit) -> None:
-        columns = [
-            (column, value)
-            for column, value in (("input", commit.input), ("output", commit.output))
-            if not isinstance(value, Unchanged)
-        ]
-        if columns:
-            names = ", ".join(column for column, _ in columns)
-            updates = ", ".join(f"{column} = excluded.{column}" for column, _ in columns)
-            self._database.execute(
-                f"INSERT INTO payloads (id, {names}) VALUES (?{', ?' * len(columns)})"
-                f" ON CONFLICT (id) DO UPDATE SET {updates}",
-                (instance_id, *(value for _, value in columns)),
-            )
-
     def _defer(self, messages: Iterable[Message]) -> None:
         due = self._clock.now() + _EARLY_ANSWER_DELAY
         for message in messages:
-            self._database.execute(
-                "UPDATE messages SET due = ?, arrived = ? WHERE sequence = ?",
-                (to_number(due), to_number(due), message.sequence),
-            )
+            rows.delay_message(self._database, message, due)
             self._watch.expect(due)
 
     # --- activities -------------------------------------------------------------------------------------------------
 
     async def claim_activities(self, limit: int) -> list[Activity]:
         """See TaskHub."""
-        return await self._writer.run(lambda: self._claim_activities(limit))
+        return await self._writer.run(lambda: rows.claim_activities(self._database, self._lock.id, limit))
 
     async def complete_activity(self, activity: Activity, answer: Message) -> None:
         """See TaskHub."""
@@ -252,27 +177,10 @@ class SqliteTaskHub:
 
     async def release_activity(self, activity: Activity) -> None:
         """See TaskHub."""
-        await self._writer.run(
-            lambda: self._database.execute(
-                "UPDATE activities SET owner = NULL WHERE sequence = ? AND owner = ?",
-                (activity.sequence, self._lock.id),
-            )
-        )
-
-    def _claim_activities(self, limit: int) -> list[Activity]:
-        rows = self._database.execute(
-            "UPDATE activities SET owner = ? WHERE sequence IN"
-            " (SELECT sequence FROM activities WHERE owner IS NULL ORDER BY sequence LIMIT ?)"
-            f" RETURNING {ACTIVITY_COLUMNS}",
-            (self._lock.id, limit),
-        ).fetchall()
-        return sorted(map(activity_from, rows), key=lambda activity: activity.sequence)
+        await self._writer.run(lambda: rows.release_activity(self._database, activity, self._lock.id))
 
     def _complete(self, activity: Activity, answer: Message) -> None:
-        deleted = self._database.execute(
-            "DELETE FROM activities WHERE sequence = ? AND owner = ?", (activity.sequence, self._lock.id)
-        )
-        if deleted.rowcount != 1:
+        if not rows.delete_activity(self._database, activity, self._lock.id):
             raise OwnershipLostError
         self._send(answer)
 
@@ -284,43 +192,19 @@ class SqliteTaskHub:
 
     def _send(self, message: Message) -> bool:
         now = self._clock.now()
-        if not insert_message(self._database, message, now):
-            new = instance_for(message, now)
+        if not rows.insert_message(self._database, message, now):
+            new = rows.instance_for(message, now)
             if new is None:
                 return False
             instance, input = new
             self._insert_instance(instance)
-            self._write_payloads(instance.id, Commit(instance, input=input))
-            insert_message(self._database, message, now)
+            rows.write_payloads(self._database, instance.id, input, UNCHANGED)
+            rows.insert_message(self._database, message, now)
         if message.due is not None and message.due > now:
             self._watch.expect(message.due)
         else:
-            self.deliver(message)
+            self._sessions.deliver(message)
         return True
-
-    def deliver(self, message: Message) -> None:
-        """A message that can be delivered now: into the mailbox of an instance of ours, or for the engine to try."""
-        session = self._sessions.get(message.instance_id)
-        if session is not None:
-            if message.sequence in session.seen:
-                return
-            session.mailbox.append(message)
-            session.seen.add(message.sequence)
-        self._ready(message.instance_id)
-
-    def found(self, instance_id: str) -> None:
-        """An instance that nobody owns has messages."""
-        self._ready(instance_id)
-
-    def found_activities(self) -> None:
-        """There are activities that nobody runs."""
-        self._activities_waiting()
-
-    def share(self) -> None:
-        """Another host has come: instances of ours that are not being run are anybody's."""
-        for instance_id in [key for key, session in self._sessions.items() if not session.taken]:
-            self._give_up(instance_id)
-            self._ready(instance_id)
 
     # --- clients ----------------------------------------------------------------------------------------------------
 
@@ -342,17 +226,17 @@ class SqliteTaskHub:
             instance.generation = row[1] + 1
             for table in ("history", "messages"):
                 self._database.execute(f"DELETE FROM {table} WHERE instance = ?", (instance.id,))
-            self._sessions.pop(instance.id, None)
+            self._sessions.forget(instance.id)
         self._insert_instance(instance)
-        self._write_payloads(instance.id, Commit(instance, input=input, output=None))
+        rows.write_payloads(self._database, instance.id, input, None)
         self._send(start)
 
     def _insert_instance(self, instance: Instance) -> None:
         """A new instance is ours at once when nobody else is there to take it."""
         owner = self._lock.id if self._watch.is_alone else None
-        revision = insert_instance(self._database, instance, owner)
+        revision = rows.insert_instance(self._database, instance, owner)
         if owner is not None:
-            self._sessions[instance.id] = _Session(instance, revision)
+            self._sessions.add(instance, revision)
 
     async def get(self, instance_id: str) -> InstanceView | None:
         """See TaskHub."""
@@ -372,7 +256,7 @@ class SqliteTaskHub:
 
     def _purge(self, instance_ids: Sequence[str]) -> int:
         for instance_id in instance_ids:
-            self._sessions.pop(instance_id, None)
+            self._sessions.forget(instance_id)
         return sqlite_queries.purge(self._database, instance_ids)
 
     async def rewrite(self, instance: Instance, history: Sequence[str], messages: Sequence[Message]) -> bool:
@@ -383,13 +267,10 @@ class SqliteTaskHub:
         row = self._database.execute("SELECT status FROM instances WHERE id = ?", (instance.id,)).fetchone()
         if row is None or row[0] != RuntimeStatus.FAILED:
             return False
-        self._sessions.pop(instance.id, None)
-        insert_instance(self._database, instance, None)
-        self._write_payloads(instance.id, Commit(instance, output=None))
-        self._database.execute("DELETE FROM history WHERE instance = ?", (instance.id,))
-        self._database.execute(
-            "INSERT INTO history (instance, episode, events) VALUES (?, 0, ?)", (instance.id, ",".join(history))
-        )
+        self._sessions.forget(instance.id)
+        rows.insert_instance(self._database, instance, None)
+        rows.write_payloads(self._database, instance.id, UNCHANGED, None)
+        rows.write_history(self._database, instance.id, 0, history, restart=True)
         for message in messages:
             self._send(message)
         return True

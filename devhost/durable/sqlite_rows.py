@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from devhost.durable.hub import Activity, EventType, Instance, Message, RuntimeStatus
+from devhost.durable.hub import Activity, EventType, Instance, Message, RuntimeStatus, Unchanged
 from devhost.durable.sqlite_schema import to_moment, to_number
 
 INSTANCE_COLUMNS = "id, execution_id, name, version, status, created, updated, custom_status, generation"
@@ -60,6 +61,21 @@ def insert_instance(database: sqlite3.Connection, instance: Instance, owner: str
     return revision
 
 
+def claim_instance(database: sqlite3.Connection, instance_id: str, owner: str) -> tuple[Instance, int] | None:
+    """Take an instance that is nobody's, or `owner`'s already; returns it with its revision."""
+    row = database.execute(
+        "UPDATE instances SET owner = ? WHERE id = ? AND (owner IS NULL OR owner = ?)"
+        f" RETURNING {INSTANCE_COLUMNS}, revision",
+        (owner, instance_id, owner),
+    ).fetchone()
+    return None if row is None else (instance_from(row[:-1]), row[-1])
+
+
+def release_instance(database: sqlite3.Connection, instance_id: str, owner: str) -> None:
+    """Make an instance nobody's."""
+    database.execute("UPDATE instances SET owner = NULL WHERE id = ? AND owner = ?", (instance_id, owner))
+
+
 def update_instance(
     database: sqlite3.Connection, instance: Instance, owner: str, revision: int, new_owner: str | None
 ) -> bool:
@@ -92,12 +108,89 @@ def insert_message(database: sqlite3.Connection, message: Message, now: datetime
     return True
 
 
+def waiting_messages(database: sqlite3.Connection, instance_id: str, now: datetime) -> list[Message]:
+    """An instance's messages that can be delivered, in the order in which they came or became due."""
+    found = database.execute(
+        f"SELECT {MESSAGE_COLUMNS} FROM messages m WHERE instance = ? AND arrived <= ? ORDER BY arrived, sequence",
+        (instance_id, to_number(now)),
+    )
+    return [message_from(row) for row in found]
+
+
+def delay_message(database: sqlite3.Connection, message: Message, due: datetime) -> None:
+    """Deliver a message later."""
+    database.execute(
+        "UPDATE messages SET due = ?, arrived = ? WHERE sequence = ?",
+        (to_number(due), to_number(due), message.sequence),
+    )
+
+
+def delete_messages(database: sqlite3.Connection, messages: Sequence[Message]) -> None:
+    """Forget messages."""
+    database.executemany("DELETE FROM messages WHERE sequence = ?", [(message.sequence,) for message in messages])
+
+
+def write_history(
+    database: sqlite3.Connection, instance_id: str, episode: int, events: Sequence[str], *, restart: bool
+) -> None:
+    """Append an episode's events, one row for all of them; `episode` grows from one to the next."""
+    if restart:
+        database.execute("DELETE FROM history WHERE instance = ?", (instance_id,))
+    if events:
+        database.execute(
+            "INSERT INTO history (instance, episode, events) VALUES (?, ?, ?)", (instance_id, episode, ",".join(events))
+        )
+
+
+def write_payloads(
+    database: sqlite3.Connection, instance_id: str, input: str | None | Unchanged, output: str | None | Unchanged
+) -> None:
+    """Set an instance's input or output, or both. They may be large, and so have a table of their own."""
+    columns = [
+        (column, value) for column, value in (("input", input), ("output", output)) if not isinstance(value, Unchanged)
+    ]
+    if columns:
+        names = ", ".join(column for column, _ in columns)
+        updates = ", ".join(f"{column} = excluded.{column}" for column, _ in columns)
+        database.execute(
+            f"INSERT INTO payloads (id, {names}) VALUES (?{', ?' * len(columns)})"
+            f" ON CONFLICT (id) DO UPDATE SET {updates}",
+            (instance_id, *(value for _, value in columns)),
+        )
+
+
 def insert_activity(database: sqlite3.Connection, activity: Activity, owner: str | None) -> None:
     """Write an activity and give it its sequence."""
     activity.sequence = database.execute(
         "INSERT INTO activities (instance, execution_id, task_id, name, input, owner) VALUES (?, ?, ?, ?, ?, ?)",
         (activity.instance_id, activity.execution_id, activity.task_id, activity.name, activity.input, owner),
     ).lastrowid
+
+
+def claim_activities(database: sqlite3.Connection, owner: str, limit: int) -> list[Activity]:
+    """Take the oldest activities that are nobody's."""
+    found = database.execute(
+        "UPDATE activities SET owner = ? WHERE sequence IN"
+        " (SELECT sequence FROM activities WHERE owner IS NULL ORDER BY sequence LIMIT ?)"
+        f" RETURNING {ACTIVITY_COLUMNS}",
+        (owner, limit),
+    ).fetchall()
+    return sorted(map(activity_from, found), key=lambda activity: activity.sequence)
+
+
+def release_activity(database: sqlite3.Connection, activity: Activity, owner: str) -> None:
+    """Make an activity nobody's."""
+    database.execute(
+        "UPDATE activities SET owner = NULL WHERE sequence = ? AND owner = ?", (activity.sequence, owner)
+    )
+
+
+def delete_activity(database: sqlite3.Connection, activity: Activity, owner: str) -> bool:
+    """Forget an activity; False when it is not `owner`'s any more."""
+    deleted = database.execute(
+        "DELETE FROM activities WHERE sequence = ? AND owner = ?", (activity.sequence, owner)
+    )
+    return deleted.rowcount == 1
 
 
 def instance_for(message: Message, now: datetime) -> tuple[Instance, str | None] | None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from devhost.clock import Clock
 from devhost.durable import sqlite_hosts
-from devhost.durable.hub import EventType, Message, RuntimeStatus
+from devhost.durable.hub import EventType, RuntimeStatus
 from devhost.durable.sqlite_rows import MESSAGE_COLUMNS, message_from
 from devhost.durable.sqlite_schema import to_moment, to_number
+from devhost.durable.sqlite_sessions import Sessions
 from devhost.durable.sqlite_writer import SqliteWriter
 
 POLL_SECONDS = 0.025
@@ -24,34 +25,26 @@ _log = logging.getLogger("devhost.durable")
 _WAKES_SUSPENDED = (int(EventType.EXECUTION_RESUMED), int(EventType.EXECUTION_TERMINATED))
 
 
-class Finder(Protocol):
-    """Whom a Watch tells."""
-
-    def deliver(self, message: Message) -> None:
-        """A message for an instance of this host can be delivered."""
-
-    def found(self, instance_id: str) -> None:
-        """An instance that nobody owns has messages that can be delivered."""
-
-    def found_activities(self) -> None:
-        """There are activities that nobody runs."""
-
-    def share(self) -> None:
-        """Another host has come: let go of what has not been begun. Called within a transaction."""
-
-
 class Watch:
     """The eyes of one host on the hub's file."""
 
     def __init__(
-        self, database: sqlite3.Connection, writer: SqliteWriter, clock: Clock, path: Path, host_id: str, finder: Finder
+        self,
+        database: sqlite3.Connection,
+        writer: SqliteWriter,
+        clock: Clock,
+        path: Path,
+        host_id: str,
+        sessions: Sessions,
+        activities_waiting: Callable[[], None],
     ) -> None:
         self._database = database
         self._writer = writer
         self._clock = clock
         self._path = path
         self._host_id = host_id
-        self._finder = finder
+        self._sessions = sessions
+        self._activities_waiting = activities_waiting
         self._others: list[tuple[str, int]] = []
         self._high_sequence = 0
         self._next_due: datetime | None = None
@@ -107,7 +100,7 @@ class Watch:
         was_alone = self.is_alone
         self._others = sqlite_hosts.others(self._database, self._host_id)
         if was_alone and not self.is_alone:
-            self._writer.run_now(self._finder.share)
+            self._writer.run_now(self._sessions.share)
 
     def _read_data_version(self) -> int:
         return self._database.execute("PRAGMA data_version").fetchone()[0]
@@ -122,16 +115,16 @@ class Watch:
         ).fetchall()
         self._high_sequence = max(high, self._high_sequence)
         for message in map(message_from, rows):
-            self._finder.deliver(message)
+            self._sessions.deliver(message)
         free = self._database.execute(
             "SELECT DISTINCT m.instance FROM messages m JOIN instances i ON i.id = m.instance"
             " WHERE m.due IS NULL AND i.owner IS NULL AND (i.status <> ? OR m.type IN (?, ?))",
             (RuntimeStatus.SUSPENDED, *_WAKES_SUSPENDED),
         ).fetchall()
         for (instance_id,) in free:
-            self._finder.found(instance_id)
+            self._sessions.found(instance_id)
         if self._database.execute("SELECT EXISTS (SELECT 1 FROM activities WHERE owner IS NULL)").fetchone()[0]:
-            self._finder.found_activities()
+            self._activities_waiting()
         self._earlier.set()
 
     def _bury(self) -> None:
@@ -191,6 +184,6 @@ class Watch:
         ).fetchall()
         for row in rows:
             if row[-1] is None:
-                self._finder.found(row[1])
+                self._sessions.found(row[1])
             else:
-                self._finder.deliver(message_from(row[:-1]))
+                self._sessions.deliver(message_from(row[:-1]))

@@ -29,6 +29,9 @@ class ActionType(IntEnum):
     WHEN_ALL = 12
 
 
+FIRE_AND_FORGET = frozenset({ActionType.SIGNAL_ENTITY, ActionType.SCHEDULED_SIGNAL_ENTITY})
+"""Actions that nobody waits for."""
+
 _BY_NAME = {member.name.replace("_", "").lower(): member for member in ActionType}
 
 
