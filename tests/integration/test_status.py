@@ -1,0 +1,264 @@
+"""The HTTP API's contract: what each call answers, and that the published description says the same."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from openapi_spec_validator import validate
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from tests.integration.jobs_seen import fresh
+
+
+@pytest.fixture
+def described(shop):
+    """Asserts that a body is what the app's own description calls it: `described("Status", body)`."""
+    description = shop.get("/api/openapi.json").json()
+    registry = Registry().with_resource("app:api", Resource(description, DRAFT202012))
+
+    def check(schema: str, body: object) -> None:
+        reference = {"$ref": f"app:api#/components/schemas/{schema}"}
+        Draft202012Validator(reference, registry=registry, format_checker=FormatChecker()).validate(body)
+
+    return check
+
+
+def assert_problem(answer, status: int, described=None) -> dict:
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    problem = answer.json()
+    assert problem["status"] == status and problem["type"] and problem["title"] and problem["detail"]
+    if described:
+        described("Problem", problem)
+    return problem
+
+
+def test_a_new_job_is_accepted_and_says_where_to_look(jobs, described):
+    id = fresh("new")
+    jobs.sandbox.fault({"when": {"customer": id}, "fault": "throttle", "times": 1})
+    before = datetime.now(UTC)
+    answer = jobs.submit(id)
+    assert (answer.status_code, answer.headers["Location"]) == (202, f"/api/jobs/order/{id}")
+    assert int(answer.headers["Retry-After"]) > 0
+    body = answer.json()
+    described("Status", body)
+    assert (body["kind"], body["id"], body["status"]) == ("order", id, "Pending")
+    assert before <= datetime.fromisoformat(body["submittedAt"]) <= datetime.now(UTC)
+    jobs.shop.drain()
+    running = jobs.shop.get(answer.headers["Location"]).json()
+    described("Status", running)
+    assert (running["status"], running["progress"]) == ("Running", {"percent": 20, "step": "charge_payment"})
+    assert running["startedAt"] and running["completedAt"] is None
+    jobs.shop.advance(minutes=1)
+    done = jobs.ended(id)
+    described("Status", done)
+    assert done["submittedAt"] <= done["startedAt"] <= done["completedAt"]
+
+
+def test_without_an_id_each_submission_is_a_job_of_its_own(shop):
+    first, second = (shop.post("/api/jobs/analytics", json={"event": "seen"}) for _ in range(2))
+    assert first.status_code == second.status_code == 202
+    assert first.json()["id"] != second.json()["id"]
+    shop.drain()
+    assert shop.get(first.headers["Location"]).json()["status"] == "Completed"
+
+
+def test_every_end_is_as_described_and_shows_no_management_url(jobs, described):
+    fates = {fate: fresh(fate) for fate in ("sold", "declined", "stuck", "cancelled")}
+    for fate, operation, fault in (
+        ("declined", "authorize", "decline"),
+        ("stuck", "charge", "drop_after"),
+        ("stuck", "refund", "decline"),
+        ("cancelled", "authorize", "throttle"),
+    ):
+        jobs.sandbox.fault({"when": {"customer": fates[fate], "operation": operation}, "fault": fault})
+    for id in fates.values():
+        jobs.submit(id)
+    jobs.shop.drain()
+    jobs.shop.post(f"/api/jobs/order/{fates['cancelled']}/cancel")
+    jobs.shop.advance(minutes=10)
+    for id in fates.values():
+        answer = jobs.shop.get(f"/api/jobs/order/{id}")
+        described("Status", answer.json())
+        assert "webhooks" not in answer.text and "code=" not in answer.text
+    assert jobs.ended(fates["stuck"])["error"]["openCompensations"] == ["refund_payment"]
+
+
+class TestPreferWait:
+    """`Prefer: wait=N` answers when the job has ended, or after N seconds."""
+
+    def test_until_the_end(self, jobs):
+        id = fresh("wait")
+        answer = jobs.submit(id, Prefer="wait=30")
+        assert (answer.status_code, answer.json()["status"]) == (200, "Completed")
+        assert answer.headers["Preference-Applied"] == "wait=30"
+        assert answer.json()["result"]["total"]
+
+    def test_no_longer_than_asked(self, jobs):
+        id = fresh("wait")
+        jobs.sandbox.fault({"when": {"customer": id}, "fault": "throttle", "retryAfter": 60})
+        answer = jobs.submit(id, Prefer="respond-async, wait=1")
+        assert (answer.status_code, answer.headers["Location"]) == (202, f"/api/jobs/order/{id}")
+        assert answer.headers["Preference-Applied"] == "wait=1"
+        assert answer.json()["status"] == "Running"
+
+    def test_no_longer_than_a_minute(self, jobs):
+        answer = jobs.submit(fresh("wait"), {"event": "seen"}, kind="analytics", Prefer="wait=86400")
+        assert (answer.status_code, answer.headers["Preference-Applied"]) == (200, "wait=60")
+
+    @pytest.mark.parametrize("preference", ["wait=-1", "wait=soon", "wait=", "handling=lenient"])
+    def test_what_it_does_not_understand_is_not_applied(self, jobs, preference):
+        with jobs.closed_doors():
+            answer = jobs.submit(fresh("wait"), {"event": "seen"}, kind="analytics", Prefer=preference)
+        assert answer.status_code == 202 and "Preference-Applied" not in answer.headers
+
+
+def test_each_wrong_field_is_named(jobs, described):
+    input = jobs.order(fresh("wrong"))
+    input["customer"] |= {"email": "nobody", "phone": "1"}
+    input["lines"] = [{"sku": "lower case", "quantity": 0}, {"quantity": "2"}]
+    del input["card"]
+    problem = assert_problem(jobs.submit(fresh("wrong"), input), 400, described)
+    assert {error["field"] for error in problem["errors"]} == {
+        "customer.email",
+        "customer.phone",
+        "card",
+        "lines.0.sku",
+        "lines.0.quantity",
+        "lines.1.sku",
+        "lines.1.quantity",
+    }
+    assert all(error["field"] in problem["detail"] for error in problem["errors"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "params", "named"),
+    [({"Idempotency-Key": "a b"}, {}, "id"), ({}, {"priority": "asap"}, "priority")],
+)
+def test_a_wrong_header_or_parameter_is_named(shop, described, headers, params, named):
+    answer = shop.post("/api/jobs/analytics", json={"event": "seen"}, headers=headers, params=params)
+    assert [error["field"] for error in assert_problem(answer, 400, described)["errors"]] == [named]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/jobs/no-such-kind"),
+        ("GET", "/api/jobs/no-such-kind/1"),
+        ("GET", "/api/jobs/order/nobody"),
+        ("GET", "/api/jobs?kind=no-such-kind"),
+    ],
+)
+def test_what_does_not_exist_is_not_found(shop, described, method, path):
+    assert_problem(shop.request(method, path, json={} if method == "POST" else None), 404, described)
+
+
+def test_the_largest_body_is_a_quarter_of_a_megabyte(jobs, described):
+    id = fresh("large")
+    mail = {"to": f"{id}@example.com", "subject": "s", "text": "é" * 100_000}
+    assert jobs.submit(id, mail, kind="mail").status_code == 202  # 200 KB
+    answer = jobs.submit(fresh("large"), mail | {"subject": "s" * 70_000}, kind="mail")
+    assert "256 KB" in assert_problem(answer, 413, described)["detail"]
+    jobs.shop.drain()
+    assert jobs.mails(id)[0]["text"].count("é") == 100_000
+
+
+class TestTheList:
+    """`GET /jobs`: filters, and pages that lead on to one another."""
+
+    @pytest.fixture
+    def since(self) -> str:
+        return datetime.now(UTC).isoformat()
+
+    def pages(self, shop, **params) -> list[list[dict]]:
+        """All pages, by the links that lead from one to the next."""
+        pages, url = [], "/api/jobs"
+        while url:
+            page = shop.get(url, params=params).raise_for_status().json()
+            pages.append(page["jobs"])
+            assert ("next" in page) == ("continuationToken" in page)
+            url, params = page.get("next"), None
+        return pages
+
+    def ids(self, shop, **params) -> list[str]:
+        return [job["id"] for page in self.pages(shop, **params) for job in page]
+
+    def test_pages_hold_each_job_once(self, since, jobs, described):
+        ids = sorted(fresh("listed") for _ in range(7))
+        for id in ids:
+            jobs.submit(id, {"event": "listed"}, kind="analytics")
+        jobs.shop.drain()
+        pages = self.pages(jobs.shop, kind="analytics", since=since, top=3)
+        assert len(pages) > 2 and max(map(len, pages)) == 3
+        assert [job["id"] for page in pages for job in page] == ids
+        for job in pages[0]:
+            described("Status", job)
+            assert job == jobs.status(job["id"], "analytics")
+
+    def test_filters(self, since, jobs):
+        sold, declined, event = fresh("sold"), fresh("declined"), fresh("event")
+        jobs.sandbox.fault({"when": {"customer": declined}, "fault": "decline"})
+        jobs.submit(sold)
+        jobs.submit(declined)
+        jobs.submit(event, {"event": "listed"}, kind="analytics")
+        jobs.shop.drain()
+        later = datetime.now(UTC).isoformat()
+        shop = jobs.shop
+        assert self.ids(shop, since=since) == [event, declined, sold]
+        assert self.ids(shop, since=since, kind="order") == [declined, sold]
+        assert self.ids(shop, since=since, status="Completed") == [event, sold]
+        assert self.ids(shop, since=since, kind="order", status="Failed") == [declined]
+        assert self.ids(shop, since=since, status="Cancelled") == []
+        assert self.ids(shop, since=later) == []
+        assert {sold, declined, event} <= set(self.ids(shop, top=1000))
+
+    def test_the_link_keeps_the_filters(self, since, jobs):
+        for _ in range(2):
+            jobs.submit(fresh("listed"), {"event": "listed"}, kind="analytics")
+        page = jobs.shop.get("/api/jobs", params={"kind": "analytics", "since": since, "top": 1}).json()
+        query = parse_qs(urlsplit(page["next"]).query)
+        assert query == {
+            "kind": ["analytics"],
+            "since": [since],
+            "top": ["1"],
+            "continuationToken": [page["continuationToken"]],
+        }
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("status", "Sleeping"),
+            ("since", "yesterday"),
+            ("since", "2026-11-22T10:00:00+25:00"),
+            ("top", "0"),
+            ("top", "1001"),
+            ("top", "many"),
+            ("continuationToken", "made-up"),
+            ("continuationToken", "bnVsbA=="),
+        ],
+    )
+    def test_a_wrong_parameter_is_named(self, shop, described, name, value):
+        answer = shop.get("/api/jobs", params={name: value})
+        assert name in assert_problem(answer, 400, described)["detail"]
+
+
+def test_health_names_all_that_the_app_needs(shop):
+    answer = shop.get("/api/health")
+    body = answer.json()
+    assert (answer.status_code, body["status"], body["missing"]) == (200, "ok", [])
+    assert set(body["checks"]) >= {"table jobs", "container claims", "queue jobs", "payment gateway", "mail server"}
+
+
+def test_health_is_degraded_without_the_gateway(open_shop):
+    answer = open_shop(PAYMENT_GATEWAY_URL="http://127.0.0.1:9").get("/api/health")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["missing"] == ["payment gateway"]
+
+
+def test_the_description_is_valid_openapi(shop):
+    answer = shop.get("/api/openapi.json")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    validate(answer.json())
