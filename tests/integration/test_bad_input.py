@@ -155,15 +155,20 @@ def test_any_message_is_done_or_poison(shop, queues, message):
     poison.clear_messages()
 
 
-@pytest.mark.parametrize("name", ["Id", "DequeueCount", "InsertionTime", "ExpirationTime", "NextVisibleTime"])
-@pytest.mark.parametrize("value", ["x", 99, {"a": 1}], ids=["text", "number", "object"])
-def test_a_message_cannot_pass_for_another(shop, queues, name, value):
+def test_a_message_cannot_pass_for_another(shop, queues):
     """What a message says of itself by the host's names is one more unknown field: it costs one attempt."""
     queue, poison = queues
-    queue.send_message(json.dumps({"kind": "order", "input": order("spoof"), name: value}))
+    names = ("Id", "DequeueCount", "InsertionTime", "ExpirationTime", "NextVisibleTime")
+    bodies = [
+        json.dumps({"kind": "order", "input": order("spoof"), name: value})
+        for name in names
+        for value in ("x", 99, {"a": 1})
+    ]
+    for body in bodies:
+        queue.send_message(body)
     shop.drain()
-    assert [record.error for record in shop.invocations if record.function == "take_job"] == [None]
-    assert [held.content for held in poison.receive_messages()] != []
+    assert [record.error for record in shop.invocations if record.function == "take_job"] == [None] * len(bodies)
+    assert sorted(held.content for held in poison.receive_messages(max_messages=32)) == sorted(bodies)
     poison.clear_messages()
 
 

@@ -108,10 +108,10 @@ def test_after_the_end_it_is_too_late(jobs):
     assert jobs.booked(id) == ["authorization", "charge"]
 
 
-@pytest.mark.parametrize("target", ["order/nobody", "order/..%2Fnobody", "no-such-kind/nobody"])
-def test_an_unknown_job_is_not_found(shop, target):
-    answer = shop.post(f"/api/jobs/{target}/cancel")
-    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+def test_an_unknown_job_is_not_found(shop):
+    for target in ("order/nobody", "order/-", "no-such-kind/nobody"):
+        answer = shop.post(f"/api/jobs/{target}/cancel")
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), target
 
 
 def test_a_cancelled_order_that_cannot_be_undone_is_failed(jobs):
