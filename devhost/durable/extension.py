@@ -14,6 +14,7 @@ from devhost.durable.engine import Engine
 from devhost.durable.http_api import DurableHttpApi
 from devhost.durable.options import DurableOptions
 from devhost.durable.rpc_server import RpcServer
+from devhost.durable.sdk_replay import quicken_replay
 from devhost.durable.sdk_session import close_client_session
 from devhost.durable.sqlite_hub import SqliteTaskHub
 from devhost.durable.sqlite_schema import HubVersionError
@@ -54,6 +55,7 @@ class DurableExtension:
                 f"The task hub {self._path} cannot be used: {error}.",
                 "Check that its folder can be written to, or name another file with --task-hub or DEVHOST_TASK_HUB.",
             ) from error
+        quicken_replay()
         self._is_open = True
         self._rpc = RpcServer()
         await self._rpc.start(RPC_BASE, self._api(RPC_BASE, self._host_base).handle)
