@@ -74,6 +74,16 @@ def test_a_repetition_after_the_end_runs_nothing(jobs):
     assert_sold_once(jobs, id)
 
 
+def test_a_single_activity_repeated_after_its_end_runs_nothing(jobs):
+    id, mail = fresh("later"), {"to": "ada@example.com", "subject": "s", "text": "t"}
+    jobs.submit(id, mail, kind="mail")
+    jobs.shop.drain()
+    runs = jobs.runs()
+    assert jobs.submit(id, mail, kind="mail").json() == jobs.ended(id, "mail")
+    jobs.shop.drain()
+    assert jobs.runs() - runs == {"submit_job": 1, "get_job": 1}
+
+
 def test_a_repetition_after_a_failure_runs_nothing(jobs):
     id = fresh("declined")
     jobs.sandbox.fault({"when": {"customer": id}, "fault": "decline", "times": 1})
