@@ -26,12 +26,17 @@ _REJECTED_SECONDS = 5.0
 class _Queue:
     """Runs one episode at a time of each instance, and at most `limit` at once."""
 
-    def __init__(self, limit: int, run: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self, limit: int, run: Callable[[str], Awaitable[None]], again: Callable[[str, int], None] | None = None
+    ) -> None:
+        """`again(instance_id, count)` is called after an episode during which that many messages came; by default it is
+        followed by the next at once."""
         self._limit = limit
         self._run = run
+        self._ask_again = again or (lambda instance_id, count: self.add(instance_id))
         self._waiting: deque[str] = deque()
         self._known: set[str] = set()
-        self._again: set[str] = set()
+        self._again: dict[str, int] = {}
         self._stopping = False
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -40,7 +45,7 @@ class _Queue:
         if self._stopping:
             return
         if instance_id in self._known:
-            self._again.add(instance_id)
+            self._again[instance_id] = self._again.get(instance_id, 0) + 1
             return
         self._known.add(instance_id)
         self._waiting.append(instance_id)
@@ -59,7 +64,7 @@ class _Queue:
     def _next(self) -> None:
         while self._waiting and len(self.tasks) < self._limit:
             instance_id = self._waiting.popleft()
-            self._again.discard(instance_id)  # what came while it waited is fetched with the rest
+            self._again.pop(instance_id, None)  # what came while it waited is fetched with the rest
             task = asyncio.create_task(self._run(instance_id), name=instance_id)
             self.tasks.add(task)
             task.add_done_callback(self._ended)
@@ -68,9 +73,9 @@ class _Queue:
         self.tasks.discard(task)
         instance_id = task.get_name()
         self._known.discard(instance_id)
-        if instance_id in self._again:
-            self._again.discard(instance_id)
-            self.add(instance_id)
+        count = self._again.pop(instance_id, 0)
+        if count and not self._stopping:
+            self._ask_again(instance_id, count)
         self._next()
 
 
@@ -94,7 +99,9 @@ class Engine:
         self._pacer = Pacer(lambda instance_id: self._orchestrations.add(instance_id))
         self._episodes = EpisodeRunner(worker, options, clock.now)
         self._batches = EntityRunner(worker, options, clock.now)
-        self._orchestrations = _Queue(options.max_concurrent_orchestrators, self._run_orchestration)
+        self._orchestrations = _Queue(
+            options.max_concurrent_orchestrators, self._run_orchestration, self._pacer.arrived
+        )
         self._entities = _Queue(options.max_concurrent_entities, self._run_entity)
         self._activities = ActivityRunner(hub, worker, clock, options.max_concurrent_activities, self._http, failed)
         self._rejected: dict[str, float] = {}
@@ -175,8 +182,11 @@ class Engine:
                 raise
             if execution is not None:
                 self._memory.put(instance_id, Kept(work.revision, execution))
-                open_work = execution.replay.open_work() if execution.replay is not None else 0
-                self._pacer.replayed(instance_id, execution.sent_count, execution.replay_seconds, open_work)
+                everything_was_taken = len(work.messages) == len(commit.consumed) + len(commit.deferred)
+                if everything_was_taken and execution.replay is not None:
+                    self._pacer.replayed(
+                        instance_id, execution.event_count, execution.replay_seconds, execution.replay.open_work()
+                    )
             self._activities.start(activities, room)
 
     def _is_rejected(self, instance_id: str) -> bool:

@@ -19,7 +19,7 @@ from devhost.durable.scheduling import Schedule, Scheduler
 from devhost.durable.worker import UnknownFunctionError, Worker
 from devhost.invocation import FunctionInvocationError
 
-SHORT_REPLAY_EVENTS = 40
+SHORT_REPLAY_EVENTS = 100
 """Up to so many events a replay takes a few milliseconds."""
 
 
@@ -118,7 +118,7 @@ class _Run:
             return self._fail(versions.mismatch_text(execution.version, self._options))
         payload = execution.payload([events.orchestrator_started(self._at), *(m.text for m in accepted)])
         began = perf_counter()
-        answer = await self._ask(payload, execution.sent_count + len(accepted) <= SHORT_REPLAY_EVENTS)
+        answer = await self._ask(payload, execution.event_count + len(accepted) <= SHORT_REPLAY_EVENTS)
         execution.replay_seconds = perf_counter() - began
         if answer.custom_status is not None:
             self._instance.custom_status = answer.custom_status
@@ -190,12 +190,12 @@ class _Run:
 
     def _go_on(self, messages: list[Message], schedule: Schedule, action_count: int | None) -> Episode:
         execution, commit = self._execution, self.commit
-        played = self._record(messages, [*schedule.events, events.orchestrator_completed(self._at, action_count)])
+        self._record(messages, [*schedule.events, events.orchestrator_completed(self._at, action_count)])
         commit.messages, commit.activities = schedule.messages, schedule.activities
         if self._instance.status != RuntimeStatus.SUSPENDED:
             self._instance.status = RuntimeStatus.RUNNING
         commit.keep = execution.replay is not None and execution.replay.open_work() > 0
-        execution.append([*played, *schedule.requests])
+        execution.append(commit.events)
         return Episode(commit, execution)
 
     def _fail(self, error: str, schedule: Schedule | None = None) -> Episode:
@@ -243,11 +243,9 @@ class _Run:
         commit.keep = True
         return Episode(commit, None)
 
-    def _record(self, messages: list[Message], following: list[str]) -> list[str]:
-        """Make the episode's events; returns the first of them, up to the decisions."""
-        played = [events.orchestrator_started(self._at), *(events.mark_played(m.text) for m in messages)]
-        self.commit.events = [*played, *following]
-        return played
+    def _record(self, messages: list[Message], following: list[str]) -> None:
+        played = [events.mark_played(message.text) for message in messages]
+        self.commit.events = [events.orchestrator_started(self._at), *played, *following]
 
     def _answer_parent(self, status: RuntimeStatus, output: str | None) -> Message:
         parent = self._execution.parent

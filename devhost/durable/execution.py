@@ -1,8 +1,4 @@
-"""One execution of an orchestration as its host keeps it in mind between two episodes.
-
-The orchestrator is sent the events that the SDK reads. Those that it skips (what was scheduled, ends of episodes: about
-half of a history) stay in the hub: every event sent costs the SDK 35 microseconds in each replay, read or not.
-"""
+"""One execution of an orchestration as its host keeps it in mind between two episodes."""
 
 from __future__ import annotations
 
@@ -25,10 +21,6 @@ _ANSWERS = {
     EventType.TIMER_FIRED: "TimerId",
     EventType.EVENT_RAISED: "Name",
 }
-READ_BY_THE_SDK = frozenset(
-    {EventType.ORCHESTRATOR_STARTED, EventType.EXECUTION_STARTED, EventType.EVENT_SENT, *_ANSWERS}
-)
-"""Event types that change anything in TaskOrchestrationExecutor.process_event of SDK 1.7."""
 ANSWERS = frozenset(_ANSWERS) - {EventType.EVENT_RAISED}
 """Events that answer a task by its id."""
 
@@ -64,9 +56,9 @@ class Execution:
     parent_event: dict[str, Any] | None
     replay: Replay | None
     """None when the history comes from the hub and no replay of it has been made yet."""
-    sent: str = ""
-    """The events that are sent to the orchestrator, as JSON texts, joined by commas."""
-    sent_count: int = 0
+    history: str = ""
+    """The events as JSON texts, joined by commas."""
+    event_count: int = 0
     parsed: list[dict[str, Any]] = field(default_factory=list)
     """The events, only as long as there is no replay."""
     replay_seconds: float = 0.0
@@ -86,7 +78,7 @@ class Execution:
             return None
         execution = cls._from_started(started, instance_id, None)
         execution.parsed = parsed
-        execution.append([json.dumps(event) for event in parsed if event["EventType"] in READ_BY_THE_SDK])
+        execution.history, execution.event_count = ",".join(history), len(parsed)
         return execution
 
     @classmethod
@@ -110,18 +102,18 @@ class Execution:
         )
 
     def append(self, events: list[str]) -> None:
-        """Take events that are to be sent from now on."""
+        """Take events into the history."""
         text = ",".join(events)
-        self.sent = f"{self.sent},{text}" if self.sent and text else self.sent or text
-        self.sent_count += len(events)
+        self.history = f"{self.history},{text}" if self.history else text
+        self.event_count += len(events)
 
     def payload(self, new_events: list[str]) -> str:
         """What the orchestrator function is given (durable.md §1.1)."""
-        history = ",".join([self.sent, *new_events] if self.sent else new_events)
+        history = ",".join([self.history, *new_events] if self.history else new_events)
         parent = "null" if self.parent is None else quote(self.parent.instance_id)
         return (
             f'{{"history":[{history}],"input":{self.input if self.input else "null"}'
-            f',"instanceId":{quote(self.instance_id)},"isReplaying":{"true" if self.sent else "false"}'
+            f',"instanceId":{quote(self.instance_id)},"isReplaying":{"true" if self.history else "false"}'
             f',"parentInstanceId":{parent}{_PAYLOAD_END}'
         )
 

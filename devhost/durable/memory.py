@@ -21,7 +21,7 @@ class Kept:
     @property
     def size(self) -> int:
         """Roughly, in characters."""
-        return len(self.execution.sent) if self.execution is not None else len(self.entity_state or "")
+        return len(self.execution.history) if self.execution is not None else len(self.entity_state or "")
 
 
 class Memory:

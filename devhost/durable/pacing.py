@@ -46,13 +46,13 @@ class Pacer:
         if open_work > 1:
             self._paces[instance_id] = _Pace(open_work, events)
 
-    def arrived(self, instance_id: str) -> None:
-        """There is a message: begin the episode now or later."""
+    def arrived(self, instance_id: str, count: int = 1) -> None:
+        """There are messages: begin the episode now or later."""
         pace = self._paces.get(instance_id)
         if pace is None:
             self._begin(instance_id)
             return
-        pace.arrived += 1
+        pace.arrived += count
         if pace.arrived >= pace.open_work:
             self.forget(instance_id)
             self._begin(instance_id)

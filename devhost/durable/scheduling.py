@@ -25,8 +25,6 @@ class Schedule:
     """The effects of an episode's decisions."""
 
     events: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    """Those of the events that the orchestrator is sent: what went to entities."""
     messages: list[Message] = field(default_factory=list)
     activities: list[Activity] = field(default_factory=list)
 
@@ -136,9 +134,7 @@ class Scheduler:
             request |= {"parent": execution.instance_id, "parentExecution": execution.id}
             execution.replay.called(request["id"], task.id)
         text = json.dumps(request)
-        sent = events.event_sent(at, task.id, target, "op", text)
-        result.events.append(sent)
-        result.requests.append(sent)
+        result.events.append(events.event_sent(at, task.id, target, "op", text))
         due = events.parse_timestamp(action["fireAt"]) if action.get("fireAt") else None
         message = events.event_raised(at, "op", text)
         result.messages.append(Message(target, EventType.EVENT_RAISED, message, "op", None, due))

@@ -81,9 +81,11 @@ async def test_the_payload_is_what_the_sdk_documents(path: Path) -> None:
     assert first["maximumShortTimerDuration"] == "6.00:00:00"
     assert "Version" in first["history"][1] and first["history"][1]["Name"] == "chain"
     # Each episode has its own OrchestratorStarted; the new message is not played yet.
-    assert [event["EventType"] for event in third["history"]] == [12, 0, 12, 5, 12, 5]
-    assert [event["IsPlayed"] for event in third["history"]] == [False, True, False, True, False, False]
-    assert third["history"][3]["Result"] == json.dumps("Hello Ada!")
+    assert [event["EventType"] for event in third["history"]] == [12, 0, 4, 13, 12, 5, 4, 13, 12, 5]
+    assert [event["IsPlayed"] for event in third["history"]] == [
+        False, True, False, False, False, True, False, False, False, False,
+    ]  # fmt: skip
+    assert third["history"][5]["Result"] == json.dumps("Hello Ada!")
 
 
 async def test_none_is_a_result_and_an_input(path: Path) -> None:
