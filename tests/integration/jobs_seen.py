@@ -39,7 +39,7 @@ class Jobs:
         self.storage = storage
         self.sku = fresh("SKU").upper()
         self.stock = stock
-        stock.load(article(self.sku, PIECES, price=PRICE))
+        stock.put(article(self.sku, PIECES, price=PRICE))
 
     # Handing in
 

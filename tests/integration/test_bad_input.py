@@ -173,7 +173,7 @@ def test_a_message_cannot_pass_for_another(shop, queues):
 
 
 def test_good_orders_pass_among_the_bad(shop, stock, queues):
-    stock.load(article("MUG", 10))
+    stock.put(article("MUG", 10))
     queue, poison = queues
     for number in range(20):
         queue.send_message(

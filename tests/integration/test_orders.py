@@ -178,7 +178,7 @@ class TestEachStepThatFailsUndoesThoseBefore:
 
     def test_reserve_stock_half_way(self, jobs):
         scarce = f"{jobs.sku}-B"
-        jobs.stock.load(article(scarce, 1))
+        jobs.stock.put(article(scarce, 1))
         id = fresh("half")
         input = jobs.order(id)
         input["lines"].append({"sku": scarce, "quantity": 2})
