@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 _WAIT_PER_REPLAY = 2.0
 _LONGEST_WAIT = 5.0
-_FIRST_GUESS = 60e-6
+_FIRST_GUESS = 20e-6
 
 
 @dataclass(slots=True)

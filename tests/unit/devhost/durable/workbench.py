@@ -97,7 +97,8 @@ class Bench:
         self.started = False
         defaults = DurableOptions.read({"maxConcurrentActivityFunctions": 20, "maxConcurrentOrchestratorFunctions": 20})
         values = {name: getattr(defaults, name) for name in DurableOptions.__slots__} | options
-        self.engine = Engine(self.hub, worker, self.clock, DurableOptions(**values), self.faults.append)
+        self.options = DurableOptions(**values)
+        self.engine = Engine(self.hub, worker, self.clock, self.options, self.faults.append)
 
     async def __aenter__(self) -> Bench:
         if not self.started:
