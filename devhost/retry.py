@@ -10,6 +10,9 @@ from typing import Any
 
 from devhost.timespan import parse_timespan
 
+_random = random.Random()
+"""Not the module's own numbers: a test that seeded them shares this process."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -44,5 +47,5 @@ class RetryPolicy:
         """How long to wait before the next retry."""
         if self.maximum is None or retries_done == 0:
             return self.minimum
-        factor = random.uniform(0.8, 1.2) * 2 ** min(retries_done - 1, 32)
+        factor = _random.uniform(0.8, 1.2) * 2 ** min(retries_done - 1, 32)
         return min(self.minimum + self.minimum * factor, self.maximum)

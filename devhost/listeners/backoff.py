@@ -6,6 +6,9 @@ import random
 
 FIRST_PAUSE = 0.1
 
+_random = random.Random()
+"""Not the module's own numbers: a test that seeded them shares this process."""
+
 
 class Backoff:
     """Seconds to wait: 0.1 after the first empty poll, then 0.1 + U(0.8, 1.2)·2ⁿ·0.1 (functions-host.md §4)."""
@@ -23,6 +26,6 @@ class Backoff:
         pause = FIRST_PAUSE
         if self._empty_polls:
             # The exponent is held down because 2ⁿ outgrows a float in a night of polling.
-            pause += random.uniform(0.8, 1.2) * 2 ** min(self._empty_polls - 1, 32) * FIRST_PAUSE
+            pause += _random.uniform(0.8, 1.2) * 2 ** min(self._empty_polls - 1, 32) * FIRST_PAUSE
         self._empty_polls += 1
         return min(pause, self._longest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 
 import pytest
@@ -49,3 +50,9 @@ def test_host_json_writes_the_same_in_camel_case():
 def test_what_is_no_policy(values, words):
     with pytest.raises(ValueError, match=words):
         RetryPolicy.from_settings(values)
+
+
+def test_the_random_numbers_of_a_test_in_the_same_process_are_left_alone():
+    before = random.getstate()
+    RetryPolicy(5, SECOND, 10 * SECOND).delay(3)
+    assert random.getstate() == before

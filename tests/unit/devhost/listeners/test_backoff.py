@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from devhost.listeners.backoff import Backoff
 
 
@@ -29,3 +31,11 @@ def test_a_night_of_empty_polls_does_not_overflow():
 
 def test_a_longest_below_the_first_pause_is_kept():
     assert Backoff(0.05).next() == 0.05
+
+
+def test_the_random_numbers_of_a_test_in_the_same_process_are_left_alone():
+    before = random.getstate()
+    backoff = Backoff(2.0)
+    for _ in range(5):
+        backoff.next()
+    assert random.getstate() == before
