@@ -70,6 +70,7 @@ def print_report(runs: Mapping[str, Sequence[Measurement]], console: Console) ->
     console.print(table)
     console.print(
         "A chain is three activities in a row; start-up lasts until the first one has ended.\n"
+        "The floor runs the SDK as it is; devhost spares it its date guessing (devhost/durable/sdk_replay.py).\n"
         "devhost to a peer: how many times as good devhost is (more chains, less time, less memory).\n"
         "A figure with an aim is [green]green[/] where it is met, [yellow]yellow with a !![/] where it is missed."
     )
