@@ -17,7 +17,7 @@ bench: .venv/bench node_modules/ready  ## devhost beside its peers and the floor
 	$(BIN)/python -m bench $(ARGS)
 
 check: .venv/ready                     ## style, and that every function loads
-	$(BIN)/ruff check . && $(BIN)/python -m devhost check
+	$(BIN)/ruff check . && AzureWebJobsStorage=UseDevelopmentStorage=true $(BIN)/python -m devhost check
 
 .venv/ready: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv .venv
