@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -22,7 +23,8 @@ class StartError(Exception):
 class Process:
     """One child. Leaving the block sends SIGTERM, waits `grace` seconds, and only then kills.
 
-    Its output goes into the file `log`, or without one to where the parent's goes.
+    Its output goes into the file `log`, or without one to where the parent's goes. Its standard input stays open and
+    empty as long as the parent lives: a child on the leash (demo.leash) ends even when the parent is killed.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Process:
                 self._command,
                 cwd=ROOT,
                 env=self._env,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT if output else None,
                 # A group of its own: Ctrl-C in the terminal reaches only the parent, which stops its children in order.
@@ -80,7 +82,9 @@ class Process:
 
     def wait(self) -> int:
         """Wait for the child to end by itself, and return its exit code."""
-        return self._popen.wait()
+        code = self._popen.wait()
+        self._popen.stdin.close()
+        return code
 
     def stop(self) -> int:
         """Stop the child if it still runs, and return its exit code."""
@@ -94,11 +98,16 @@ class Process:
                 # Asked a second time: no more patience, and nothing is left behind.
                 self._popen.kill()
                 raise
-        return self._popen.wait()
+        return self.wait()
 
     def _said(self) -> str:
         last = "\n".join(self.output.splitlines()[-30:])
         return f". It said:\n{last}" if last else "."
+
+
+def on_leash(module: str, *arguments: str) -> list[str]:
+    """The command `python -m module arguments` for a Process that must not outlive this one."""
+    return [sys.executable, "-m", "demo.leash", module, *arguments]
 
 
 def run_to_end(name: str, command: Sequence[str], env: Mapping[str, str]) -> str:

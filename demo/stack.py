@@ -15,7 +15,7 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from demo.processes import ROOT, Process, StartError, end_on_signals, free_port, run_to_end
+from demo.processes import ROOT, Process, StartError, end_on_signals, free_port, on_leash, run_to_end
 from devhost.azurite import Azurite, Ports
 from devhost.errors import DevhostError
 
@@ -88,8 +88,7 @@ def stack(
         _sandbox(sandbox_ports, logs / "sandbox.log") as ready,
     ):
         settings = _settings(azurite.connection_string, ready)
-        command = [sys.executable, "-m", "devhost", "start", "--port", str(port)]
-        command += ["--task-hub", str(Path(folder) / "hub.sqlite3")]
+        command = on_leash("devhost", "start", "--port", str(port), "--task-hub", str(Path(folder) / "hub.sqlite3"))
         with Process("the host (python -m devhost start)", command, env=settings, log=host_log) as host:
             host.wait_until(lambda: _is_running(app))
             running = Stack(app, ready["url"], settings, host)
@@ -100,7 +99,7 @@ def stack(
 @contextlib.contextmanager
 def _sandbox(ports: tuple[int, int], log: Path) -> Iterator[dict[str, str]]:
     """The sandbox as a process of its own, and its ready line."""
-    command = [sys.executable, "-m", "sandbox", "--port", str(ports[0]), "--smtp-port", str(ports[1])]
+    command = on_leash("sandbox", "--port", str(ports[0]), "--smtp-port", str(ports[1]))
     with Process("the sandbox (python -m sandbox)", command, log=log, grace=5.0) as process:
         process.wait_until(lambda: process.output.startswith("{") and process.output.endswith("\n"))
         yield json.loads(process.output)
