@@ -104,12 +104,17 @@ class Engine:
         )
         self._entities = _Queue(options.max_concurrent_entities, self._run_entity)
         self._activities = ActivityRunner(hub, worker, clock, options.max_concurrent_activities, self._http, failed)
+        self._has_functions = bool(worker.orchestrators or worker.activities or worker.entities)
         self._rejected: dict[str, float] = {}
         self._stopping = False
 
     async def start(self) -> None:
-        """Open the hub and begin to work."""
-        await self._hub.start(self._ready, self._activities.wake)
+        """Open the hub and begin to work. Without durable functions only clients are served: as in the real host, where
+        the worker starts with the first durable trigger's listener, the instances are left to other hosts."""
+        if self._has_functions:
+            await self._hub.start(self._ready, self._activities.wake)
+        else:
+            await self._hub.start(lambda instance_id: None, lambda: None)
 
     async def stop(self) -> None:
         """Take no more work; when what runs has been committed, leave the hub.
@@ -140,6 +145,8 @@ class Engine:
 
     async def is_idle(self) -> bool:
         """Whether nothing runs and nothing could run now; timers of the future do not count."""
+        if not self._has_functions:
+            return True
         idle = self._orchestrations.is_idle and self._entities.is_idle and self._activities.is_idle
         return idle and not self._pacer.is_waiting and await self._hub.is_idle()
 

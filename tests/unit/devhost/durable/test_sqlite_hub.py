@@ -13,6 +13,7 @@ import pytest
 
 from devhost.clock import VirtualClock
 from devhost.durable import sqlite_hosts
+from devhost.durable.hub import RuntimeStatus
 from devhost.durable.sqlite_hub import SqliteTaskHub
 from devhost.durable.sqlite_schema import HubVersionError
 from tests.unit.devhost.durable.workbench import Bench, SdkWorker
@@ -100,6 +101,17 @@ async def test_hosts_of_one_process_share_the_work(path: Path) -> None:
         await first.drain()
         assert await second.output(instance_id) == 10
     assert sorted(value for worker in workers for _, value in worker.calls) == list(range(10))
+
+
+async def test_a_host_without_durable_functions_leaves_the_instances_to_others(path: Path) -> None:
+    clock = VirtualClock()
+    async with Bench(path, SdkWorker(), clock) as client:
+        instance_id = await client.start("chain")
+        await client.drain()
+        assert (await client.view(instance_id)).instance.status == RuntimeStatus.PENDING
+        async with Bench(path, SdkWorker(chain, activities=(one,)), clock) as worker:
+            await worker.drain()
+        assert await client.output(instance_id) == 3
 
 
 async def test_one_instance_never_runs_on_two_hosts_at_once(path: Path) -> None:
