@@ -14,6 +14,7 @@ from pathlib import Path
 
 from devhost import __version__, banner, logs
 from devhost.errors import DevhostError
+from devhost.extension_options import check_extension_options
 from devhost.host import Host
 from devhost.host_options import HostOptions
 from devhost.script_root import find_script_root
@@ -53,6 +54,7 @@ def _check(root: Path, given: argparse.Namespace) -> int:
             print(f"\n{banner.errors(host)}", file=sys.stderr)
             return 1
         storage_endpoints(host)
+        check_extension_options(host)
         if not host.functions:
             raise DevhostError("No job functions found.", "Register functions on the app in function_app.py.")
         return 0
@@ -63,8 +65,8 @@ def _check(root: Path, given: argparse.Namespace) -> int:
 async def _run(host: Host, grace: float, began: float) -> int:
     """Run until a signal: 0 when all work had ended in time, 1 when some was handed back."""
     _log_until_configured(host)
-    stopping = _Signals()
     await host.start()
+    stopping = _Signals()
     print(banner.function_list(host))
     if host.errors:
         print(f"\n{banner.errors(host)}", file=sys.stderr)
@@ -126,7 +128,8 @@ def _options(given: argparse.Namespace) -> HostOptions:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="devhost", description="A local host for Azure Functions apps in Python.")
+    description = "A local host for Azure Functions apps in Python."
+    parser = argparse.ArgumentParser(prog="python -m devhost", description=description)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="start | check")
     common = argparse.ArgumentParser(add_help=False)

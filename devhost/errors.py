@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+MEND_JSON = "Mend the file; it must be JSON, without comments."
+
 
 class DevhostError(Exception):
     """A fault a developer can put right: `message` says what is wrong and why, `remedy` what to do about it.

@@ -17,6 +17,7 @@ from uuid import uuid4
 from azure.functions.meta import Datum
 
 from devhost.errors import DevhostError, FunctionLoadError
+from devhost.extension_options import check_extension_options
 from devhost.functions import Function
 from devhost.host_id import local_host_id
 from devhost.host_json import HostJson
@@ -107,9 +108,10 @@ class Host:
         self.invoker = Invoker(self)
         if self.options.enable_auth:
             self.keys = Keys(self.script_root / ".devhost" / "keys.json", os.environ)
+        check_extension_options(self)
         await check_storage(self)
         self._prepare_functions()
-        if self._needs_durable():
+        if self.needs_durable:
             from devhost.durable import DurableExtension
 
             self.durable = DurableExtension(self, self.task_hub)
@@ -123,9 +125,9 @@ class Host:
         """Read local.settings.json and settle the address. Raises LocalSettingsError."""
         local = read_local_settings(self.script_root) if self.options.use_local_settings else None
         self._local = local or LocalSettings()
-        given, host = self.options, self._local.host
-        self.port = given.port if given.port is not None else int(host.get("LocalHttpPort", DEFAULT_PORT))
-        self.address = given.address or str(host.get("LocalHttpAddress", "127.0.0.1"))
+        given, local = self.options, self._local
+        self.port = given.port if given.port is not None else local.port or DEFAULT_PORT
+        self.address = given.address or str(local.host.get("LocalHttpAddress", "127.0.0.1"))
 
     def load(self) -> None:
         """Read host.json, import the app, index its functions. Raises DevhostError; close() undoes it."""
@@ -298,7 +300,9 @@ class Host:
             credentials if credentials is not None else bool(host.get("CORSCredentials", False)),
         )
 
-    def _needs_durable(self) -> bool:
+    @property
+    def needs_durable(self) -> bool:
+        """Whether a function is a durable one or has a durable client."""
         return any(
             function.is_durable or any(binding.type == "durableClient" for binding in function.inputs)
             for function in self.functions.values()

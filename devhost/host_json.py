@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from devhost.errors import HostJsonError
+from devhost.errors import MEND_JSON, HostJsonError
 from devhost.retry import RetryPolicy
 from devhost.settings import Settings
 from devhost.timespan import parse_timespan
@@ -58,7 +58,7 @@ class HostJson:
         except FileNotFoundError:
             raise HostJsonError(f"There is no host.json in {script_root}.", f"Create it. {_LEAST}") from None
         except (OSError, ValueError) as error:
-            raise HostJsonError(f"{path} cannot be read: {error}.", "Mend the file; it must be JSON.") from None
+            raise HostJsonError(f"{path} cannot be read: {error}.", MEND_JSON) from None
         if not isinstance(document, dict):
             raise HostJsonError(f"{path} must hold a JSON object.", _LEAST)
         return cls(document, settings)

@@ -90,7 +90,7 @@ def _remedy(error: BaseException, script_root: Path) -> str:
                 f"`{sys.executable} -m pip install -r requirements.txt`; if it is the app's own, check its name."
             )
         return f"Install it (`{sys.executable} -m pip install ...`) and note it in requirements.txt."
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.filename:
         return f"Mend {error.filename}, line {error.lineno}."
     if isinstance(error, SystemExit):
         return "The app ends the process while it is imported; guard that code with `if __name__ == '__main__':`."

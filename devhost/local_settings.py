@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from devhost.errors import LocalSettingsError
+from devhost.errors import MEND_JSON, LocalSettingsError
 
 FILE_NAME = "local.settings.json"
 
@@ -20,7 +20,9 @@ class LocalSettings:
     values: Mapping[str, str] = field(default_factory=dict)
     """Environment variables, connection strings among them as `ConnectionStrings:NAME`."""
     host: Mapping[str, Any] = field(default_factory=dict)
-    """`LocalHttpPort`, `LocalHttpAddress`, `CORS`, `CORSCredentials`."""
+    """`LocalHttpAddress`, `CORS`, `CORSCredentials` and what else is there."""
+    port: int | None = None
+    """Host.LocalHttpPort."""
 
 
 def read_local_settings(script_root: Path) -> LocalSettings | None:
@@ -31,7 +33,7 @@ def read_local_settings(script_root: Path) -> LocalSettings | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise LocalSettingsError(f"{path} cannot be read: {error}.", "Mend the file; it must be JSON.") from None
+        raise LocalSettingsError(f"{path} cannot be read: {error}.", MEND_JSON) from None
     if not isinstance(document, dict):
         raise LocalSettingsError(f"{path} must hold a JSON object.", 'At least {"IsEncrypted": false, "Values": {}}.')
     if document.get("IsEncrypted", True) is not False:
@@ -40,19 +42,37 @@ def read_local_settings(script_root: Path) -> LocalSettings | None:
             'Add "IsEncrypted": false to the file. If they really are encrypted, run `func settings decrypt` first.',
         )
     values = _texts(path, document, "Values")
-    for name, entry in (document.get("ConnectionStrings") or {}).items():
+    for name, entry in _object(path, document, "ConnectionStrings").items():
         text = entry.get("ConnectionString") if isinstance(entry, dict) else entry
         if text is not None:
             values[f"ConnectionStrings:{name}"] = str(text)
-    return LocalSettings(values, document.get("Host") or {})
+    host = _object(path, document, "Host")
+    return LocalSettings(values, host, _port(path, host.get("LocalHttpPort")))
+
+
+def _object(path: Path, document: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    found = document.get(section)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise LocalSettingsError(f"'{section}' in {path} must be an object, but is {json.dumps(found)}.")
+    return found
+
+
+def _port(path: Path, value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        return int(str(value))
+    except ValueError:
+        raise LocalSettingsError(
+            f"Host.LocalHttpPort in {path} is {json.dumps(value)}, which is no port.", "Write a number such as 7071."
+        ) from None
 
 
 def _texts(path: Path, document: Mapping[str, Any], section: str) -> dict[str, str]:
-    entries = document.get(section) or {}
-    if not isinstance(entries, dict):
-        raise LocalSettingsError(f"'{section}' in {path} must be an object of names and texts.")
     texts = {}
-    for name, value in entries.items():
+    for name, value in _object(path, document, section).items():
         if isinstance(value, dict | list):
             raise LocalSettingsError(
                 f"The setting '{name}' in {path} is not a text.",

@@ -50,10 +50,16 @@ class DurableExtension:
         """Open the hub, serve the SDK's client, begin to work. Raises TaskHubError."""
         try:
             await self._engine.start()
-        except (sqlite3.Error, OSError, HubVersionError) as error:
+        except HubVersionError as error:
             raise TaskHubError(
                 f"The task hub {self._path} cannot be used: {error}.",
-                "Check that its folder can be written to, or name another file with --task-hub or DEVHOST_TASK_HUB.",
+                "Delete the file to begin with an empty hub, or use the devhost that wrote it.",
+            ) from None
+        except (sqlite3.Error, OSError) as error:
+            raise TaskHubError(
+                f"The task hub {self._path} cannot be used: {error}.",
+                "Check that it is a hub's file in a folder that can be written to, or name another one with --task-hub "
+                "or DEVHOST_TASK_HUB.",
             ) from error
         quicken_replay()
         self._is_open = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from devhost.durable.hub import LIVE, RuntimeStatus
+from devhost.errors import HostJsonError
 
 SHORT_TIMER_MAXIMUM = timedelta(days=6)
 LONG_TIMER_INTERVAL = timedelta(days=3)
@@ -39,13 +41,21 @@ class DurableOptions:
 
     @classmethod
     def read(cls, section: Mapping[str, Any]) -> DurableOptions:
-        """The options in host.json's extensions.durableTask (keys without regard to case)."""
+        """The options in host.json's extensions.durableTask (keys without regard to case). Raises HostJsonError."""
         values = {key.lower(): value for key, value in section.items()}
         default = _default_concurrency()
 
         def number(name: str, fallback: int) -> int:
             value = values.get(name.lower())
-            return int(value) if value is not None else fallback
+            if value is None:
+                return fallback
+            try:
+                return int(str(value))
+            except ValueError:
+                raise HostJsonError(
+                    f"host.json: extensions.durableTask.{name} is {json.dumps(value)}, but must be a whole number.",
+                    "Correct it and start again.",
+                ) from None
 
         any_state = str(values.get("overridableexistinginstancestates", "")).lower() == "anystate"
         return cls(

@@ -62,10 +62,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         version = database.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, VERSION):
-            raise HubVersionError(
-                f"the task hub {path} has format {version}, and this devhost reads format {VERSION}. "
-                "Delete the file to begin with an empty hub, or use the devhost that wrote it."
-            )
+            raise HubVersionError(f"it has format {version}, and this devhost reads format {VERSION}")
         if version == 0:
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 database.execute(statement)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from typing import TYPE_CHECKING
@@ -36,11 +37,18 @@ def bind(address: str, port: int) -> socket.socket:
         bound.listen(512)
     except (OSError, OverflowError) as error:
         bound.close()
-        raise PortUnavailableError(
-            f"Port {port} is unavailable ({address}: {error}).",
-            "Close the process using that port, or specify another port using --port [-p].",
-        ) from None
+        raise PortUnavailableError(f"Port {port} is unavailable ({address}: {error}).", _remedy(error)) from None
     return bound
+
+
+def _remedy(error: OSError | OverflowError) -> str:
+    if isinstance(error, OverflowError):
+        return "Specify a port from 1 to 65535 using --port [-p], or 0 for any free one."
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "Specify an address of this machine using --address, such as 127.0.0.1 or 0.0.0.0."
+    if isinstance(error, PermissionError):
+        return "Specify a port above 1023 using --port [-p]."
+    return "Close the process using that port, or specify another port using --port [-p]."
 
 
 class HttpServer:

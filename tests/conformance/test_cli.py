@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from devhost.cli import main
-from tests.conformance.apps import HEAD, write_app
+from tests.conformance.apps import DURABLE_APP, HEAD, write_app
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = """
@@ -47,6 +47,12 @@ async def slow_async(req) -> str:
 
 @app.schedule(schedule="0 0 * * * *", arg_name="t")
 def hourly(t: func.TimerRequest): ...
+"""
+
+DURABLE_CLIENT = """
+@app.route()
+@app.durable_client_input(client_name="client")
+async def begin(req, client): ...
 """
 
 
@@ -308,6 +314,18 @@ def azurite_away(folder):
     (folder / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
 
 
+def broken_hub(folder):
+    (folder / "hub.sqlite3").write_text("this is no database" * 100)
+    (folder / "function_app.py").write_text(f"{DURABLE_APP}{DURABLE_CLIENT}")
+    values = {"DEVHOST_TASK_HUB": str(folder / "hub.sqlite3")}
+    (folder / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
+
+
+def no_such_address(folder):
+    document = {"IsEncrypted": False, "Host": {"LocalHttpAddress": "192.0.2.1"}}
+    (folder / "local.settings.json").write_text(json.dumps(document))
+
+
 def encrypted(folder):
     (folder / "local.settings.json").write_text('{"Values": {}}')
 
@@ -324,6 +342,8 @@ def encrypted(folder):
         ),
         pytest.param(azurite_away, ["127.0.0.1:9", "npx azurite", "make run"], id="Azurite away"),
         pytest.param(encrypted, ["IsEncrypted"], id="encrypted settings"),
+        pytest.param(broken_hub, ["hub.sqlite3", "not a database", "--task-hub"], id="no hub's file"),
+        pytest.param(no_such_address, ["192.0.2.1", "--address"], id="address of another machine"),
     ],
 )
 def test_what_keeps_a_host_from_starting_is_said_once_with_a_remedy(change, words, tmp_path, capfd):
@@ -385,6 +405,41 @@ def test_check_fails_with_the_cause(source, words, tmp_path, capsys):
     write_app(tmp_path, "@app.route()\ndef good(req): ...\n" + source)
     assert main(["check", "--script-root", str(tmp_path)]) == 1
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("extensions", "words"),
+    [
+        ({"queues": {"batchSize": 99}}, "extensions.queues.batchSize is '99'"),
+        ({"queues": 5}, "'queues' in host.json must be an object"),
+        ({"durableTask": {"maxConcurrentActivityFunctions": "many"}}, "maxConcurrentActivityFunctions is \"many\""),
+        ({"durableTask": {"hubName": "%HUB%"}}, "'%HUB%' does not resolve"),
+        ({"durableTask": {"hubName": "a/b"}}, "hubName is 'a/b'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "start"])
+def test_sections_of_host_json_that_the_app_needs_are_checked(command, extensions, words, tmp_path, capsys):
+    queue = '@app.queue_output(arg_name="o", queue_name="qqq", connection="C")\n@app.route()\ndef x(req, o): ...\n'
+    write_app(tmp_path, DURABLE_CLIENT + queue, head=DURABLE_APP, host={"extensions": extensions})
+    values = {"C": "UseDevelopmentStorage=true"}
+    (tmp_path / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
+    assert main([command, "--script-root", str(tmp_path), "--port", "0"]) == 1
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_an_import_that_hangs(number, tmp_path):
+    write_app(tmp_path, "import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "devhost", "start", "--script-root", str(tmp_path), "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        while process.stdout.readline() not in ("importing\n", ""):
+            pass
+        process.send_signal(number)
+        assert process.wait(30) == -number
+        assert process.stdout.read() == ""
 
 
 def test_check_of_an_app_without_functions_fails(tmp_path, capsys):

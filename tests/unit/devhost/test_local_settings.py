@@ -30,7 +30,7 @@ def test_values_and_connection_strings_become_settings(tmp_path):
     assert local.values == {
         "A": "1", "Flag": "true", "Number": "7", "ConnectionStrings:Db": "Server=x", "ConnectionStrings:Other": "y",
     }  # fmt: skip
-    assert local.host == {"LocalHttpPort": 7099}
+    assert local.host == {"LocalHttpPort": 7099} and local.port == 7099
 
 
 def test_a_byte_order_mark_does_not_matter(tmp_path):
@@ -46,6 +46,9 @@ def test_a_byte_order_mark_does_not_matter(tmp_path):
         ("{", "cannot be read"),
         ("[]", "JSON object"),
         ({"IsEncrypted": False, "Values": ["A"]}, "Values"),
+        ({"IsEncrypted": False, "Values": []}, "Values"),
+        ({"IsEncrypted": False, "Host": 5}, "'Host'.* must be an object"),
+        ({"IsEncrypted": False, "Host": {"LocalHttpPort": "abc"}}, "LocalHttpPort"),
         ({"IsEncrypted": False, "Values": {"A": {"B": 1}}}, "'A'"),
     ],
 )

@@ -150,7 +150,7 @@ async def test_a_file_of_another_format_is_refused(path: Path) -> None:
     path.parent.mkdir()
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 99")
-    with pytest.raises(HubVersionError, match="format 99.*Delete the file"):
+    with pytest.raises(HubVersionError, match="format 99"):
         await SqliteTaskHub(path, VirtualClock()).start(lambda instance_id: None, lambda: None)
 
 
