@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _SERVICE = {"queueTrigger": "queue", "queue": "queue", "blob": "blob", "table": "table", "blobTrigger": "blob"}
 _PATIENCE = 5.0
 _REMEDY = (
-    "Start Azurite: `npx azurite --skipApiVersionCheck --disableTelemetry` (or `make run`, which starts all that the app "
-    "needs), or point the connection at another account."
+    "Start Azurite: `npx azurite --skipApiVersionCheck --disableTelemetry` (or `make run`, which starts all that the "
+    "app needs), or point the connection at another account."
 )
 
 
