@@ -1,10 +1,12 @@
 """The order book: one row an order, which says what was sold and how far it is."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import azure.durable_functions as df
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
 from azure.data.tables.aio import TableClient
 
@@ -65,11 +67,21 @@ async def withdraw(call: Call) -> None:
 
 
 async def hand_over(call: Call) -> None:
-    """Hand the parcel to the carrier. Raises OrderMissingError."""
-    try:
-        await _table().update_entity({**_keys(call), "state": HANDED_OVER}, mode=UpdateMode.MERGE)
-    except ResourceNotFoundError:
-        raise OrderMissingError(f"order {call.job.id} is not in the book: was its row deleted?") from None
+    """Hand the parcel to the carrier, unless the order was withdrawn: the customer has the money back by then.
+
+    Raises OrderMissingError, OrderWithdrawnError.
+    """
+    while True:
+        try:
+            order = await _table().get_entity(call.job.id, ROW)
+        except ResourceNotFoundError:
+            raise OrderMissingError(f"order {call.job.id} is not in the book: was its row deleted?") from None
+        if order["state"] == WITHDRAWN:
+            raise OrderWithdrawnError(f"order {call.job.id} was withdrawn")
+        guard = {"etag": order.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
+        with suppress(ResourceModifiedError):
+            await _table().update_entity({**_keys(call), "state": HANDED_OVER}, mode=UpdateMode.MERGE, **guard)
+            return
 
 
 def _keys(call: Call) -> dict[str, Any]:

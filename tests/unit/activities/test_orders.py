@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
+from azure.data.tables.aio import TableClient
 
 from activities import orders
 from activities.orders import OrderWithdrawnError
@@ -63,3 +64,29 @@ async def test_a_confirmed_order_can_be_withdrawn():
 async def test_an_order_that_is_not_in_the_book_cannot_be_handed_over():
     with pytest.raises(orders.OrderMissingError):
         await orders.hand_over(call("hand_over_order"))
+
+
+async def test_a_withdrawn_order_is_not_handed_over_by_a_straggler():
+    id = uuid4().hex
+    await orders.confirm(call("confirm_order", SOLD, id))
+    await orders.withdraw(call("withdraw_order", SOLD, id))
+    with pytest.raises(OrderWithdrawnError):
+        await orders.hand_over(call("hand_over_order", {}, id))
+    assert await state(id) == "Withdrawn"
+
+
+async def test_an_order_withdrawn_while_it_is_handed_over_stays_withdrawn(monkeypatch):
+    id = uuid4().hex
+    await orders.confirm(call("confirm_order", SOLD, id))
+    read = TableClient.get_entity
+
+    async def overtaken(*arguments, **options):
+        row = await read(*arguments, **options)
+        monkeypatch.undo()
+        await orders.withdraw(call("withdraw_order", SOLD, id))
+        return row
+
+    monkeypatch.setattr(TableClient, "get_entity", overtaken)
+    with pytest.raises(OrderWithdrawnError):
+        await orders.hand_over(call("hand_over_order", {}, id))
+    assert await state(id) == "Withdrawn"
