@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -66,28 +67,38 @@ async def _call(method: str, path: str, key: str | None, correlation_id: str, fi
     timeout = aiohttp.ClientTimeout(total=settings().gateway_timeout)
     try:
         async with clients().http.request(method, url, headers=headers, timeout=timeout, **content) as response:
-            body = await response.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            body = _object(await response.read())
+    except (aiohttp.ClientError, TimeoutError) as error:
         raise GatewayUnavailableError(
             f"no answer from the payment gateway ({type(error).__name__}): is it running at PAYMENT_GATEWAY_URL?"
         ) from error
-    if response.status < 300:
+    if response.status < 300 and body:
         return body
+    if response.status < 300:
+        raise GatewayUnavailableError("the payment gateway's answer is no JSON: is something else at its URL?")
     if response.status == 402:
         raise CardDeclinedError("the card was declined")
     if response.status in BUSY or response.status >= 500:
         raise GatewayUnavailableError(
             f"the payment gateway answered {response.status}", _seconds(response.headers.get("Retry-After"))
         )
-    code = body.get("code") if isinstance(body, dict) else None
-    raise PaymentRefusedError(f"the payment gateway refused: {response.status} {code}", response.status)
+    raise PaymentRefusedError(f"the payment gateway refused: {response.status} {body.get('code')}", response.status)
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    """The JSON object in an answer. Empty for anything else: proxies and firewalls answer with pages of their own."""
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _seconds(retry_after: str | None) -> float | None:
     """A Retry-After header: seconds, or the date until which to wait."""
     if retry_after is None:
         return None
-    if retry_after.isdigit():
+    if retry_after.isdecimal():
         return float(retry_after)
     try:
         return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())

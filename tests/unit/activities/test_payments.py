@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from activities import payments
 from activities.gateway import CardDeclinedError, GatewayUnavailableError, PaymentRefusedError
@@ -141,3 +143,31 @@ async def test_the_keys_and_the_correlation_id_travel(world):
     await payments.charge(call)
     keys = [request["key"] for request in world.requests(call.job.instance_id)["requests"]]
     assert keys == [f"{call.job.instance_id}/charge_payment/{step}" for step in ("authorize", "charge")]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "headers", "retry_after"),
+    [
+        (429, GatewayUnavailableError, {"Retry-After": "7"}, 7),
+        (503, GatewayUnavailableError, {"Retry-After": "\u00b2"}, None),
+        (402, CardDeclinedError, {}, None),
+        (403, PaymentRefusedError, {}, None),
+        (200, GatewayUnavailableError, {}, None),
+    ],
+)
+async def test_an_answer_that_is_not_json_means_what_its_status_says(
+    monkeypatch, world, status, error, headers, retry_after
+):
+    """So answer the proxies and firewalls in front of a gateway."""
+
+    async def page(request):
+        return web.Response(status=status, headers=headers, text="<html>no</html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", page)
+    async with TestServer(app) as server:
+        monkeypatch.setenv("PAYMENT_GATEWAY_URL", str(server.make_url("")))
+        settings.cache_clear()
+        with pytest.raises(error) as caught:
+            await payments.charge(await paying())
+    assert getattr(caught.value, "retry_after", None) == retry_after
