@@ -210,13 +210,18 @@ def _table() -> TableClient:
 
 
 async def _merge(job: JobRef, tag: str, changes: dict[str, Any]) -> str | None:
+    """Change the row if it still has that ETag. Returns the new one, or None when somebody else was quicker.
+
+    Every change names a moment, by which it is known again when its answer was lost and the SDK sent it once more.
+    """
     row = {"PartitionKey": job.kind, "RowKey": job.id, **changes}
     try:
         merged = await _table().update_entity(
             row, mode=UpdateMode.MERGE, etag=tag, match_condition=MatchConditions.IfNotModified
         )
     except ResourceModifiedError:
-        return None
+        found = await _table().get_entity(job.kind, job.id)
+        return found.metadata["etag"] if found.items() >= row.items() else None
     return merged["etag"]
 
 

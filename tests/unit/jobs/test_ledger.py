@@ -7,6 +7,7 @@ import json
 from uuid import uuid4
 
 import pytest
+from azure.data.tables.aio import TableClient
 
 from jobs import ledger
 from jobs.errors import JobBusyError, JobFinishedError, JobNotFoundError
@@ -142,3 +143,28 @@ async def test_without_a_filter_pages_hold_any_jobs():
 async def test_a_filter_cannot_be_broken_out_of():
     rows, _ = await ledger.page(kind="x' or 'a' eq 'a", state=None, since=None, top=10, continuation=None)
     assert rows == []
+
+
+@pytest.fixture
+def lost_answers(monkeypatch):
+    """Storage does what it is asked to, but its answer is lost, and the SDK asks again."""
+    update = TableClient.update_entity
+
+    async def twice(*arguments, **options):
+        await update(*arguments, **options)
+        return await update(*arguments, **options)
+
+    monkeypatch.setattr(TableClient, "update_entity", twice)
+
+
+async def test_a_start_and_an_end_whose_answers_are_lost_are_logged_once(lost_answers, caplog):
+    submitted, _ = await ledger.submit(job(), "digest")
+    run = await ledger.begin(submitted.job, runner="one")
+    await ledger.end(submitted.job, run, "Completed", result={"n": 1})
+    assert len(events(caplog, "JobStarted")) == len(events(caplog, "JobCompleted")) == 1
+
+
+async def test_a_job_is_withdrawn_although_the_answer_is_lost(lost_answers, caplog):
+    submitted, _ = await ledger.submit(job(), "digest")
+    assert await ledger.withdraw(submitted)
+    assert len(events(caplog, "JobCancelled")) == 1
