@@ -13,7 +13,8 @@ class Sensitive:
 
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
-PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+"""One line, also to those for whom U+0085 and the separators of Unicode end a line, as for Python's mail library."""
 SENSITIVE = Sensitive()
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PRINTABLE)]

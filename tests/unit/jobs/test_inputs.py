@@ -113,3 +113,9 @@ def test_very_many_errors_are_cut_short():
     with pytest.raises(ValidationError) as caught:
         OrderInput.model_validate(wrong)
     assert len(str(invalid(caught.value, "wrong"))) < 5000
+
+
+@pytest.mark.parametrize("separator", ["\x85", "\u2028", "\u2029"])
+def test_a_subject_is_one_line_to_every_mail_library(separator):
+    with pytest.raises(ValidationError):
+        MailInput.model_validate({"to": "ada@example.com", "subject": f"one{separator}two", "text": "x"})
