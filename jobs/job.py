@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 from jobs import claim_check, strict_json
-from jobs.catalog import Kind, kind_named
+from jobs.catalog import KINDS, Kind, kind_named
 from jobs.errors import InvalidInputError, NotAJobError
 from jobs.inputs import Identifier, Input
 from jobs.ledger import JobRef, now, written
@@ -23,6 +25,17 @@ Priority = Literal["normal", "urgent"]
 
 MOST_FIELDS_NAMED = 20
 """An answer names at most so many wrong fields: enough to repair a job, too few to make the answer a burden."""
+
+NAME = re.compile(r"[A-Za-z\[][A-Za-z0-9_\[\]-]{0,63}|[0-9]{1,4}")
+"""What a field, an index or pydantic's own marks look like, unlike mail addresses, card numbers and sentences."""
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Raises ValueError for the few moments whose offset leads out of the years 1 to 9999."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be within the years 1 to 9999 in UTC") from None
 
 
 class Envelope(BaseModel):
@@ -38,7 +51,7 @@ class Envelope(BaseModel):
     correlation_id: Annotated[str, StringConstraints(pattern=CORRELATION_ID)] = Field(
         default_factory=lambda: uuid4().hex
     )
-    enqueued_at: AwareDatetime | None = None
+    enqueued_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
     priority: Priority = "normal"
     hand_over: Annotated[str, Field(max_length=80)] | None = None
     """Set by the app itself on a job that is already in the ledger: the id of this hand-over."""
@@ -87,6 +100,7 @@ class Job:
 def parse(envelope: Envelope) -> Job:
     """Check the input that came in the envelope. Raises UnknownKindError, InvalidInputError."""
     kind = kind_named(envelope.kind)
+    _check_instance(kind, envelope.id)
     try:
         checked = kind.input_model.model_validate(envelope.input)
     except ValidationError as error:
@@ -99,6 +113,18 @@ def parse(envelope: Envelope) -> Job:
         submitted_at=written(envelope.enqueued_at) if envelope.enqueued_at else now(),
         priority=envelope.priority,
     )
+
+
+def _check_instance(kind: Kind, id: str) -> None:
+    """Refuse the id with which a job would have the instance of a job of another kind, and its idempotency keys.
+
+    `order` + `import-1` and `order-import` + `1` are both `order-import-1`: it belongs to the longer kind.
+    """
+    for other in KINDS:
+        rest = other.removeprefix(f"{kind.name}-")
+        if rest != other and id.startswith(f"{rest}-"):
+            message = f"must not begin with '{rest}-': such names belong to {other} jobs"
+            raise InvalidInputError(f"the id is not right: id: {message}", [{"field": "id", "message": message}])
 
 
 def open_envelope(fields: Any) -> Envelope:
@@ -115,8 +141,12 @@ def invalid(error: ValidationError, message: str) -> InvalidInputError:
     """What pydantic found, by field, without any of the values."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     fields = [
-        {"field": ".".join(str(part)[:100] for part in each["loc"]), "message": each["msg"]}
-        for each in found[:MOST_FIELDS_NAMED]
+        {"field": ".".join(map(_named, each["loc"])), "message": each["msg"]} for each in found[:MOST_FIELDS_NAMED]
     ]
     named = "; ".join(f"{each['field']}: {each['message']}" if each["field"] else each["message"] for each in fields)
     return InvalidInputError(f"{message}: {named}", fields)
+
+
+def _named(part: str | int) -> str:
+    """A key that the client chose goes into answers and logs only if it can be a name and not a value."""
+    return str(part) if NAME.fullmatch(str(part)) else "(no name)"

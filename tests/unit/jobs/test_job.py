@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
+from jobs.catalog import KINDS
 from jobs.errors import InvalidInputError, NotAJobError, UnknownKindError
 from jobs.job import Envelope, open_envelope, parse
 from tests.orders import order
 
 
 def job(kind: str = "order", input=None, **fields):
-    return parse(Envelope(kind=kind, id="J-1", input=order("c-1") if input is None else input, **fields))
+    return parse(Envelope(**{"kind": kind, "id": "J-1", "input": order("c-1") if input is None else input, **fields}))
 
 
 def test_the_order_of_keys_makes_no_difference():
@@ -86,3 +88,33 @@ def test_the_moment_of_enqueueing_counts_as_submission():
     envelope = open_envelope({"kind": "order", "id": "J-1", "enqueuedAt": "2026-11-22T11:00:00+01:00"})
     submitted = job(enqueued_at=envelope.enqueued_at)
     assert submitted.submitted_at == "2026-11-22T10:00:00.000000Z"
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"])
+def test_a_moment_that_is_none_in_utc_is_refused(moment):
+    with pytest.raises(InvalidInputError, match="enqueuedAt"):
+        parse(open_envelope({"kind": "analytics", "id": "1", "enqueuedAt": moment, "input": {"event": "seen"}}))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ada@example.com": 1},
+        {"input": {"Ada Lovelace, London": 1}},
+        {"input": {"event": "seen", "properties": {"4111 1111 1111 1111": 1}}},
+    ],
+)
+def test_what_is_wrong_is_named_only_by_what_can_be_a_name(fields):
+    """A client that takes a value for a key must not bring it into the log."""
+    with pytest.raises(InvalidInputError) as caught:
+        parse(open_envelope({"kind": "analytics", "id": "1", **fields}))
+    assert not re.search("ada@|Ada|4111", str(caught.value) + str(caught.value.fields))
+
+
+def test_two_jobs_never_share_an_instance(monkeypatch):
+    """`order` + `import-1` and `order-import` + `1` would both be `order-import-1`."""
+    monkeypatch.setitem(KINDS, "order-import", replace(KINDS["analytics"], name="order-import"))
+    with pytest.raises(InvalidInputError, match="must not begin with 'import-'"):
+        job(id="import-1")
+    assert job(id="imported").ref.instance_id == "order-imported"
+    assert job("order-import", {"event": "seen"}, id="1").ref.instance_id == "order-import-1"
