@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from azure.durable_functions import DurableOrchestrationClient
+from azure.durable_functions import DurableOrchestrationClient, OrchestrationRuntimeStatus
+from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
 from jobs import ledger
 from jobs.catalog import kind_named
-from jobs.errors import TooLateError
+from jobs.errors import TooLateError, TransientError
 from jobs.saga import CANCEL
+
+ENDED = (
+    OrchestrationRuntimeStatus.Completed,
+    OrchestrationRuntimeStatus.Failed,
+    OrchestrationRuntimeStatus.Terminated,
+    OrchestrationRuntimeStatus.Canceled,
+)
 
 
 async def request(kind: str, id: str, durable: DurableOrchestrationClient) -> None:
@@ -17,14 +25,29 @@ async def request(kind: str, id: str, durable: DurableOrchestrationClient) -> No
     can be undone.
     """
     orchestrator = kind_named(kind).orchestrator
-    entry = await ledger.get(kind, id)
-    if entry.is_final:
-        raise TooLateError(f"the job has ended: it is {entry.state}")
-    live = await durable.get_status(entry.job.instance_id) if orchestrator else None
-    if live:
-        shown = live.custom_status if isinstance(live.custom_status, dict) else {}
-        if not shown.get("cancellable", True):
-            raise TooLateError(f"it is too late to cancel: the job is at {shown['step']}")
-        await durable.raise_event(entry.job.instance_id, CANCEL)
-    elif entry.state != ledger.PENDING or not await ledger.withdraw(entry):
-        raise TooLateError(f"the job has begun, and {kind} jobs cannot be stopped half-way")
+    while True:
+        entry = await ledger.get(kind, id)
+        if entry.is_final:
+            raise TooLateError(f"the job has ended: it is {entry.state}")
+        live = await durable.get_status(entry.job.instance_id) if orchestrator else None
+        if live:
+            await _ask(entry.job.instance_id, live, durable)
+            return
+        if entry.state != ledger.PENDING:
+            raise TooLateError(f"the job has begun, and {kind} jobs cannot be stopped half-way")
+        if await ledger.withdraw(entry):
+            return
+        # It began or ended just now: it is to be asked, or told of.
+
+
+async def _ask(instance_id: str, live: DurableOrchestrationStatus, durable: DurableOrchestrationClient) -> None:
+    shown = live.custom_status if isinstance(live.custom_status, dict) else {}
+    if not shown.get("cancellable", True):
+        raise TooLateError(f"it is too late to cancel: the job is at {shown['step']}")
+    try:
+        await durable.raise_event(instance_id, CANCEL)
+    except Exception as error:
+        # That the instance has ended meanwhile, as any other trouble, the SDK tells by a bare Exception.
+        if (await durable.get_status(instance_id)).runtime_status in ENDED:
+            raise TooLateError("the job has ended") from error
+        raise TransientError("the job could not be told: try again, and see the host's log") from error

@@ -31,8 +31,13 @@ async def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
     if continuation:
         token = base64.urlsafe_b64encode(json.dumps(continuation).encode()).decode()
         page["continuationToken"] = token
-        page["next"] = "/api/jobs?" + urlencode({**req.params, "continuationToken": token})
+        page["next"] = "/api/jobs?" + urlencode({**_filters(req), "continuationToken": token})
     return answer_json(page)
+
+
+def _filters(req: func.HttpRequest) -> dict[str, str]:
+    """What the next page is asked for by; not `code`, which is the caller's function key."""
+    return {name: req.params[name] for name in ("kind", "status", "since", "top") if name in req.params}
 
 
 def _state(text: str | None) -> str | None:
@@ -58,11 +63,18 @@ def _top(text: str) -> int:
     return int(text)
 
 
+def _printable(text: str) -> str:
+    """Storage encodes its marks, so all of them are plain ASCII. Raises ValueError, TypeError."""
+    if not re.fullmatch("[!-~]{0,1000}", text):
+        raise ValueError
+    return text
+
+
 def _continuation(text: str | None) -> dict[str, str] | None:
     if text is None:
         return None
     try:
         token = json.loads(base64.urlsafe_b64decode(text))
-        return {name: str(token[name])[:1000] for name in ("PartitionKey", "RowKey")}
+        return {name: _printable(token[name]) for name in ("PartitionKey", "RowKey")}
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InvalidInputError("continuationToken: use the one that the previous page gave") from None

@@ -46,13 +46,15 @@ def describe() -> dict[str, Any]:
 OPEN = {"security": []}
 FUNCTION_KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key"}
 
+PRIORITY = "Which queue a job without orchestration waits in. An orchestration starts at once, behind no backlog."
+
 
 def _submit(kind: Kind) -> dict[str, Any]:
     parameters = [
         _parameter("header", "Idempotency-Key", "The id of the job. The same id and input is the same job."),
         _parameter("header", "Prefer", "`wait=N`: answer when the job has ended, or after N seconds."),
         _parameter("header", "x-correlation-id", "Found again in the job's logs and in all that it calls."),
-        _parameter("query", "priority", "Urgent work has a queue of its own.", {"enum": ["normal", "urgent"]}),
+        _parameter("query", "priority", PRIORITY, {"enum": ["normal", "urgent"]}),
     ]
     answers = {200: STATUS, 202: STATUS} | dict.fromkeys((400, 409, 413, 503), PROBLEM)
     schema = {"$ref": f"#/components/schemas/{kind.input_model.__name__}"}

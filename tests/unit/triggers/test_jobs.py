@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from uuid import uuid4
 
@@ -219,3 +220,41 @@ async def test_whatever_is_in_a_field_is_answered(durable, value, field):
     answer = await submit(durable, order("c-1") | {field: value}, id="never-accepted")
     assert_problem(answer, answer.status_code)
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("ended", ["Terminated", "Failed", "Completed"])
+async def test_cancelling_a_job_whose_instance_has_ended(durable, monkeypatch, ended):
+    """It ends between the look at its status and the event, which the SDK refuses with a bare Exception."""
+    id = content(await submit(durable))["id"]
+
+    async def gone(instance_id, name):
+        durable.statuses[instance_id]["runtimeStatus"] = ended
+        raise Exception(f"Instance with ID {instance_id} is gone: either completed or failed")
+
+    monkeypatch.setattr(durable, "raise_event", gone)
+    assert_problem(await ask("cancel_job", durable, method="POST", kind="order", id=id), 409)
+
+
+async def test_cancelling_when_durable_fails_can_be_tried_again(durable, monkeypatch):
+    id = content(await submit(durable))["id"]
+
+    async def broken(instance_id, name):
+        raise Exception("Got unexpected status 500")
+
+    monkeypatch.setattr(durable, "raise_event", broken)
+    assert_problem(await ask("cancel_job", durable, method="POST", kind="order", id=id), 503)
+
+
+async def test_the_next_page_does_not_repeat_the_function_key(durable):
+    for _ in range(2):
+        await submit(durable, {"event": "listed"}, kind="analytics")
+    page = content(await ask("list_jobs", params={"kind": "analytics", "top": "1", "code": "secret-key"}))
+    assert "kind=analytics&top=1&continuationToken=" in page["next"]
+    assert "secret-key" not in page["next"]
+
+
+@pytest.mark.parametrize("key", ["\x00", "\ud800", "\u20ac", "1!8!x", "a/b", "x" * 2000, ""])
+async def test_a_forged_continuation_token(durable, key):
+    token = base64.urlsafe_b64encode(json.dumps({"PartitionKey": key, "RowKey": key}).encode()).decode()
+    answer = await ask("list_jobs", params={"continuationToken": token})
+    assert answer.status_code in (200, 400), answer.get_body()
