@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -17,7 +17,7 @@ from azure.durable_functions import DurableOrchestrationContext
 from azure.durable_functions.models.Task import TaskBase
 from azure.functions.decorators.function_app import FunctionBuilder as Activity
 
-from jobs.errors import ActivityFailedError, JobCancelledError
+from jobs.errors import ActivityFailedError, DeadlineExceededError, JobCancelledError
 
 Steps = Generator[TaskBase, Any, Any]
 LONGEST_RETRY_AFTER = 3600.0
@@ -55,14 +55,17 @@ def call(
     arguments: dict[str, Any],
     policy: RetryPolicy,
     cancel: TaskBase | None = None,
+    deadline: datetime | None = None,
 ) -> Steps:
     """Call an activity until it succeeds, and return its outcome (see `jobs.call`): use with `yield from`.
 
     `cancel`: a wait for the event that ends the pauses early. The running attempt is never cut short, since what it did
     would stay unknown. Racing the wait with each attempt is also what opens it: the SDK opens what is yielded only.
 
+    `deadline`: the moment after which no further attempt may begin.
+
     Raises ActivityFailedError, with the type the activity named, after a permanent error or the last attempt;
-    JobCancelledError when cancelled during a pause.
+    JobCancelledError when cancelled during a pause; DeadlineExceededError when the next attempt would come too late.
     """
     for attempt in range(1, policy.attempts + 1):
         task = context.call_activity(activity, {**arguments, "attempt": attempt})
@@ -73,7 +76,10 @@ def call(
             return outcome
         if not error["retryable"] or attempt == policy.attempts:
             break
-        yield from _pause(context, policy.pause(_key(context, activity), attempt, error.get("retryAfter")), cancel)
+        pause = policy.pause(_key(context, activity), attempt, error.get("retryAfter"))
+        if deadline is not None and context.current_utc_datetime + pause > deadline:
+            raise DeadlineExceededError(f"the job's time is over before {name_of(activity)} can be tried again")
+        yield from _pause(context, pause, cancel)
     raise ActivityFailedError(error["type"], error["message"], retryable=error["retryable"])
 
 

@@ -69,7 +69,8 @@ class Saga:
         arguments = self._arguments(activity, input)
         if self._run is None:
             arguments["begin"] = True
-        outcome = yield from retry.call(self._context, activity, arguments, ACTION, None if final else self._cancel)
+        cancel = None if final else self._cancel
+        outcome = yield from retry.call(self._context, activity, arguments, ACTION, cancel, self._deadline)
         self._run = outcome.get("run", self._run)
         return outcome["ok"]
 

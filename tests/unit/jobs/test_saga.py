@@ -170,3 +170,10 @@ async def test_progress_only_grows_and_says_when_it_is_too_late_to_cancel():
         "third": False,
         "goodbye": False,
     }
+
+
+async def test_a_job_does_not_wait_for_a_try_that_would_come_after_its_deadline():
+    """A gateway that asks for an hour's patience must not keep the stock reserved for many."""
+    engine = await Recorder({"second": error(retryable=True) | {"retryAfter": 3600}}, deadline=1800).run("order-1")
+    assert engine.names == ["first", "second", "undo_second", "undo_first", "end_job"]
+    assert engine.end["error"]["type"] == "DeadlineExceeded"
