@@ -25,6 +25,14 @@ _STOPPED = {
         {"type": "Terminated", "message": "an operator ended the job; nothing was undone", "retryable": False},
     ),
 }
+_GONE = (
+    ledger.FAILED,
+    {
+        "type": "OrchestrationGone",
+        "message": "an operator ended the job and purged its orchestration; nothing was undone",
+        "retryable": False,
+    },
+)
 """Ends that the ledger cannot know, because no step of the job was left to enter them."""
 
 
@@ -39,7 +47,7 @@ async def describe(entry: Entry, durable: DurableOrchestrationClient | None) -> 
     state, error, progress = entry.state, entry.error, None
     if not entry.is_final and durable and _is_orchestrated(entry):
         live = await durable.get_status(entry.job.instance_id)
-        if live.runtime_status in _STOPPED:
+        if live.runtime_status in _STOPPED or _is_gone(entry, live):
             # It may have stopped by entering its end in the ledger, after we had read it there.
             entry = await ledger.get(entry.job.kind, entry.job.id)
         state, error, progress = (entry.state, entry.error, None) if entry.is_final else _live(entry, live)
@@ -90,7 +98,14 @@ def _is_orchestrated(entry: Entry) -> bool:
         return False
 
 
+def _is_gone(entry: Entry, live: DurableOrchestrationStatus) -> bool:
+    """Whether the instance that began the job is no more: only what has ended or was ended can be purged."""
+    return not live and entry.state == ledger.RUNNING
+
+
 def _live(entry: Entry, live: DurableOrchestrationStatus) -> tuple[str, Any, Any]:
+    if _is_gone(entry, live):
+        return *_GONE, None
     if not live:
         return entry.state, None, None
     if stopped := _STOPPED.get(live.runtime_status):

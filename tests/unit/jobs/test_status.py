@@ -154,3 +154,14 @@ async def test_an_order_whose_start_was_lost_can_be_cancelled(durable):
     durable.statuses.clear()
     await cancellation.request("order", job.id, durable)
     assert (await ledger.get("order", job.id)).state == "Cancelled"
+
+
+async def test_a_job_whose_instance_was_purged_runs_no_more(durable):
+    job = await submitted(durable)
+    await ledger.begin(job, runner="one")
+    before = await ledger.get("order", job.id)
+    del durable.statuses[job.instance_id]
+    shown = await status.read("order", job.id, durable)
+    assert (shown["status"], shown["error"]["type"]) == ("Failed", "OrchestrationGone")
+    await ledger.end(job, None, "Completed")
+    assert (await status.describe(before, durable))["status"] == "Completed"
