@@ -18,8 +18,8 @@ from jobs.errors import DeadlineExceededError, JobCancelledError, JobError
 from jobs.retry import Activity, RetryPolicy, Steps, name_of
 
 ACTION = RetryPolicy()
-UNDO = RetryPolicy(attempts=8, crashes=8)
-CLOSING = RetryPolicy(attempts=20, cap=300.0, crashes=20)
+DUTY = RetryPolicy(attempts=20, cap=300.0, crashes=20)
+"""For what must not be left undone, undos and the end: it outlasts an outage of half an hour."""
 
 ALREADY_ENDED = "JobFinished"
 """The error of an instance's first step when the job has ended: started twice, it must do and undo nothing."""
@@ -102,7 +102,7 @@ class Saga:
             activity, input = self._undos.pop()
             self._show(activity, cancellable=False)
             try:
-                yield from retry.call(self._context, activity, self._arguments(activity, input), UNDO)
+                yield from retry.call(self._context, activity, self._arguments(activity, input), DUTY)
             except JobError:
                 open_compensations.append(name_of(activity))
         if isinstance(error, JobCancelledError) and not open_compensations:
@@ -118,7 +118,7 @@ class Saga:
 
     def _end(self, state: str, **details: Any) -> Steps:
         arguments = self._arguments(end_job, {"state": state, "run": self._run, **details})
-        yield from retry.call(self._context, end_job, arguments, CLOSING)
+        yield from retry.call(self._context, end_job, arguments, DUTY)
 
     def _arguments(self, activity: Activity, input: dict[str, Any]) -> dict[str, Any]:
         return {"job": self._job, "step": name_of(activity), "input": input}
