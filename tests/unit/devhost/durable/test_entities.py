@@ -18,11 +18,6 @@ pytestmark = pytest.mark.anyio
 COUNTER = df.EntityId("Counter", "K@1".replace("@", "-"))
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "hub.sqlite3"
-
-
 def counter(context: df.DurableEntityContext) -> None:
     value = context.get_state(lambda: 0)
     match context.operation_name:
