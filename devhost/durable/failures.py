@@ -9,6 +9,19 @@ from typing import Any
 OUT_OF_PROC_MARKER = "\n\n$OutOfProcData$:"
 """What the SDK puts between an orchestrator's error and the state it had reached."""
 
+_ALWAYS_THE_SAME = {
+    "Data": None,
+    "HelpURL": None,
+    "StackTraceString": None,
+    "RemoteStackTraceString": None,
+    "RemoteStackIndex": 0,
+    "ExceptionMethod": None,
+    "HResult": -2146233088,
+    "Source": None,
+    "WatsonBuckets": None,
+}
+"""What a .NET exception's JSON also has, and nobody reads."""
+
 
 def activity_reason(name: str, message: str) -> str:
     """TaskFailed.Reason; `message` is "TypeName: text". The second blank is the real host's."""
@@ -26,31 +39,15 @@ def details(message: str, text: str) -> str:
         "RemoteTypeName": kind if remote else "",
         "ClassName": "Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException",
         "Message": text,
-        "Data": None,
         "InnerException": None,
-        "HelpURL": None,
-        "StackTraceString": None,
-        "RemoteStackTraceString": None,
-        "RemoteStackIndex": 0,
-        "ExceptionMethod": None,
-        "HResult": -2146233088,
-        "Source": None,
-        "WatsonBuckets": None,
+        **_ALWAYS_THE_SAME,
     }
     outer = {
         "$type": "System.Exception, System.Private.CoreLib",
         "ClassName": "System.Exception",
         "Message": f" {message}",
-        "Data": None,
         "InnerException": inner,
-        "HelpURL": None,
-        "StackTraceString": None,
-        "RemoteStackTraceString": None,
-        "RemoteStackIndex": 0,
-        "ExceptionMethod": None,
-        "HResult": -2146233088,
-        "Source": None,
-        "WatsonBuckets": None,
+        **_ALWAYS_THE_SAME,
     }
     return json.dumps(outer)
 

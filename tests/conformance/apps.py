@@ -67,3 +67,10 @@ def until(condition, seconds=20.0):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+DURABLE_CLIENT = """
+@app.route()
+@app.durable_client_input(client_name="client")
+async def begin(req, client): ...
+"""
