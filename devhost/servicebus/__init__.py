@@ -1,1 +1,1 @@
-"""A local Service Bus: AMQP 1.0 for the azure-servicebus client and the rules behind it (`python -m devhost.servicebus`)."""
+"""A local Service Bus: AMQP 1.0 for the azure-servicebus client, and the rules behind it."""

@@ -6,18 +6,12 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
-from devhost.servicebus.descriptions import (
-    Description,
-    QueueDescription,
-    RuleDescription,
-    SubscriptionDescription,
-    TopicDescription,
-)
+from devhost.servicebus.descriptions import Description
 from devhost.servicebus.filters import CorrelationFilter, FalseFilter, SqlAction, SqlFilter, TrueFilter
 
-_KINDS = {kind.__name__: kind for kind in (QueueDescription, TopicDescription, SubscriptionDescription, RuleDescription)}
+_KINDS = {kind.__name__: kind for kind in get_args(Description)}
 _PARTS = {kind.__name__: kind for kind in (TrueFilter, FalseFilter, CorrelationFilter, SqlFilter, SqlAction)}
 _KIND = "$kind"
 
