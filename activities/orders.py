@@ -1,15 +1,15 @@
 """The order book: one row an order, which says what was sold and how far it is."""
 
 import json
-from contextlib import suppress
 from typing import Any
 
 import azure.durable_functions as df
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from jobs import order_changes
 from jobs.call import Call, outcome
 from jobs.clients import clients
 from jobs.errors import PermanentError
@@ -69,7 +69,8 @@ async def withdraw(call: Call) -> None:
 async def hand_over(call: Call) -> None:
     """Hand the parcel to the carrier, unless the order was withdrawn: the customer has the money back by then.
 
-    Raises OrderMissingError, OrderWithdrawnError.
+    The row's `address` names the claim whose `customer.address` is where the parcel goes: the newest that was asked for
+    (see `jobs.order_changes`), or else the order's input. Raises OrderMissingError, OrderWithdrawnError.
     """
     while True:
         try:
@@ -78,9 +79,13 @@ async def hand_over(call: Call) -> None:
             raise OrderMissingError(f"order {call.job.id} is not in the book: was its row deleted?") from None
         if order["state"] == WITHDRAWN:
             raise OrderWithdrawnError(f"order {call.job.id} was withdrawn")
+        if order["state"] == HANDED_OVER:
+            return
+        changes = await order_changes.read(call.job.id)
+        row = {**_keys(call), "state": HANDED_OVER, "address": changes.address or call.job.claim}
         guard = {"etag": order.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
-        with suppress(ResourceModifiedError):
-            await _table().update_entity({**_keys(call), "state": HANDED_OVER}, mode=UpdateMode.MERGE, **guard)
+        handed_over = "update", row, {"mode": UpdateMode.MERGE, **guard}
+        if await order_changes.enter(handed_over, changes.closed(call.job.instance_id)):
             return
 
 

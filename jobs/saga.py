@@ -98,14 +98,16 @@ class Saga:
         if error.type == ALREADY_ENDED:
             return {"status": ALREADY_ENDED}
         open_compensations = []
+        is_cancelled = isinstance(error, JobCancelledError)
         while self._undos:
             activity, input = self._undos.pop()
-            self._show(activity, cancellable=False)
+            # To ask again for what is being done is not too late: whoever was not sure of the first time, may.
+            self._show(activity, cancellable=is_cancelled)
             try:
                 yield from retry.call(self._context, activity, self._arguments(activity, input), DUTY)
             except JobError:
                 open_compensations.append(name_of(activity))
-        if isinstance(error, JobCancelledError) and not open_compensations:
+        if is_cancelled and not open_compensations:
             yield from self._end("Cancelled")
             return {"status": "Cancelled"}
         description = error.to_dict()

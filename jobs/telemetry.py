@@ -56,6 +56,16 @@ def step_failed(error: JobError, *, attempt: int) -> None:
     _event(logging.WARNING, "StepFailed", attempt=attempt, error=error.to_dict())
 
 
+def order_event_applied() -> None:
+    """A change of an order was made; `about` says which."""
+    _event(logging.INFO, "OrderEventApplied")
+
+
+def order_event_ignored(newest: int) -> None:
+    """A change of an order was not made, since one with the sequence number `newest` was before."""
+    _event(logging.INFO, "OrderEventIgnored", newest=newest)
+
+
 def message_parked(queue: str, message_id: str, error: JobError) -> None:
     """A message was no job and will not be tried again."""
     _event(logging.ERROR, "MessageParked", queue=queue, messageId=message_id, error=error.to_dict())
