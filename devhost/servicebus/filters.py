@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from devhost.servicebus.message import Message
-    from devhost.servicebus.sql_program import SqlActions, SqlCondition
+    from devhost.servicebus.sql_filter import SqlActions, SqlCondition
 
 Value = str | int | float | bool | datetime | timedelta
 """What a property that a filter names may be compared with."""
@@ -94,7 +94,7 @@ class SqlFilter:
 
     @cached_property
     def _program(self) -> SqlCondition:
-        from devhost.servicebus.sql_program import SqlCondition
+        from devhost.servicebus.sql_filter import SqlCondition
 
         return SqlCondition(self.expression, self.parameters)
 
@@ -116,7 +116,7 @@ class SqlAction:
 
     @cached_property
     def _program(self) -> SqlActions:
-        from devhost.servicebus.sql_program import SqlActions
+        from devhost.servicebus.sql_filter import SqlActions
 
         return SqlActions(self.expression, self.parameters)
 
