@@ -13,6 +13,7 @@ from jobs.errors import SettingMissingError
 
 STORAGE = "AzureWebJobsStorage"
 HOST_JSON = Path(__file__).parent.parent / "host.json"
+SERVICE_BUS_JSON = Path(__file__).parent.parent / "servicebus.json"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Settings:
     gateway_timeout: float = 30.0
     smtp_timeout: float = 30.0
     result_url_lifetime: float = 900.0
+    nightshift_url: str = "http://localhost:7071"
+    nightshift_key: str | None = None
 
     def required(self, name: str) -> str:
         """The value of a setting that the caller cannot do without.
@@ -77,7 +80,20 @@ def read(environ: Mapping[str, str]) -> Settings:
         smtp_port=int(text("SMTP_PORT") or 25),
         mail_from=text("MAIL_FROM"),
         max_dequeue_count=_max_dequeue_count(environ),
+        nightshift_url=(text("NIGHTSHIFT_URL") or Settings.nightshift_url).rstrip("/"),
+        nightshift_key=text("NIGHTSHIFT_KEY"),
     )
+
+
+@lru_cache
+def max_delivery_count(queue: str) -> int:
+    """How often Service Bus delivers a message of that queue before it dead-letters it.
+
+    It is the entity's property, read from the file by which the entities are made (servicebus-amqp.md §11).
+    Raises KeyError when the file has no such queue.
+    """
+    (namespace,) = json.loads(SERVICE_BUS_JSON.read_text())["UserConfig"]["Namespaces"]
+    return {each["Name"]: each["Properties"]["MaxDeliveryCount"] for each in namespace["Queues"]}[queue]
 
 
 def _storage_urls(environ: Mapping[str, str]) -> dict[str, str]:
