@@ -1,0 +1,291 @@
+"""AMQP 1.0 bytes to Python values, bounded by the buffer whatever its counts and sizes claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+from struct import error as StructError
+from typing import Any
+from uuid import UUID
+
+from devhost.servicebus.amqp.errors import DecodeError
+from devhost.servicebus.amqp.types import Described, Opaque, Symbol, Timestamp
+
+MAX_DEPTH = 64
+"""Compounds within compounds; what is deeper the SDK could not read either."""
+MAX_WIDTHLESS_ITEMS = 32
+"""An array of nulls holds as many as it says in no bytes at all; a few bytes must not become gigabytes."""
+
+_Decoder = Callable[[bytes, int, int], tuple[Any, int]]
+_MALFORMED = (IndexError, StructError, UnicodeDecodeError, TypeError, ValueError)
+
+
+def decode(buffer: bytes, position: int = 0) -> tuple[Any, int]:
+    """The value that starts at `position`, and where it ends. Integers come without their width.
+
+    Raises DecodeError.
+    """
+    try:
+        return _DECODERS[buffer[position]](buffer, position + 1, 0)
+    except _MALFORMED as error:
+        raise DecodeError(f"No AMQP value at byte {position}: {error or type(error).__name__}.") from error
+
+
+def decode_composite(buffer: bytes, position: int = 0) -> tuple[int, list[Any], int]:
+    """A performative, section or outcome: its numeric code, its fields, and where it ends.
+
+    Raises DecodeError, also for a descriptor that is no number.
+    """
+    value, end = decode(buffer, position)
+    if type(value) is Described and type(value.descriptor) is int and type(value.value) is list:
+        return value.descriptor, value.value, end
+    raise DecodeError(f"No described list at byte {position}.")
+
+
+def skip(buffer: bytes, position: int) -> int:
+    """Where the value that starts at `position` ends, without looking into it. Raises DecodeError."""
+    try:
+        code = buffer[position]
+        if code == 0:
+            return skip(buffer, skip(buffer, position + 1))
+        width = code >> 4
+        if width in _FIXED_WIDTHS:
+            end = position + 1 + _FIXED_WIDTHS[width]
+        elif width in (0xA, 0xC, 0xE):
+            end = position + 2 + buffer[position + 1]
+        elif width in (0xB, 0xD, 0xF):
+            end = position + 5 + _UINT.unpack_from(buffer, position + 1)[0]
+        else:
+            raise DecodeError(f"Unknown format code 0x{code:02x} at byte {position}.")
+    except (IndexError, StructError, RecursionError) as error:
+        raise DecodeError(f"No AMQP value at byte {position}.") from error
+    if end > len(buffer):
+        raise DecodeError(f"The value at byte {position} is cut off.")
+    return end
+
+
+def map_spans(buffer: bytes, position: int) -> list[tuple[Any, int, int, int]]:
+    """The entries of the map at `position` as (key, start of key, start of value, end), for copying them unread.
+
+    Raises DecodeError.
+    """
+    end = skip(buffer, position)
+    code = buffer[position]
+    if code == 0xC1:
+        count, at = buffer[position + 2], position + 3
+    elif code == 0xD1 and end - position >= 9:
+        count, at = _UINT.unpack_from(buffer, position + 5)[0], position + 9
+    else:
+        raise DecodeError(f"No map at byte {position}.")
+    spans = []
+    while at < end:
+        key, value_start = decode(buffer, at)
+        value_end = skip(buffer, value_start)
+        spans.append((key, at, value_start, value_end))
+        at = value_end
+    if at != end or count != 2 * len(spans):
+        raise DecodeError(f"The map at byte {position} does not hold what it says.")
+    return spans
+
+
+def list_spans(buffer: bytes, position: int) -> list[tuple[int, int]]:
+    """The items of the list at `position` as (start, end), for copying them unread. Raises DecodeError."""
+    end = skip(buffer, position)
+    code = buffer[position]
+    if code == 0x45:
+        count, at = 0, position + 1
+    elif code == 0xC0:
+        count, at = buffer[position + 2], position + 3
+    elif code == 0xD0 and end - position >= 9:
+        count, at = _UINT.unpack_from(buffer, position + 5)[0], position + 9
+    else:
+        raise DecodeError(f"No list at byte {position}.")
+    spans = []
+    while at < end:
+        item_end = skip(buffer, at)
+        spans.append((at, item_end))
+        at = item_end
+    if at != end or count != len(spans):
+        raise DecodeError(f"The list at byte {position} does not hold what it says.")
+    return spans
+
+
+_UINT = Struct(">I")
+_FIXED_WIDTHS = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
+
+
+def _constant(value: Any) -> _Decoder:
+    return lambda buffer, position, depth: (value, position)
+
+
+def _fixed(layout: str) -> _Decoder:
+    packed = Struct(layout)
+    unpack, width = packed.unpack_from, packed.size
+    return lambda buffer, position, depth: (unpack(buffer, position)[0], position + width)
+
+
+def _boolean(buffer: bytes, position: int, depth: int) -> tuple[bool, int]:
+    return buffer[position] != 0, position + 1
+
+
+def _byte(buffer: bytes, position: int, depth: int) -> tuple[int, int]:
+    return buffer[position], position + 1
+
+
+def _timestamp(buffer: bytes, position: int, depth: int) -> tuple[Timestamp, int]:
+    return Timestamp.from_bytes(_slice(buffer, position, position + 8), "big", signed=True), position + 8
+
+
+def _character(buffer: bytes, position: int, depth: int) -> tuple[str, int]:
+    return chr(_UINT.unpack_from(buffer, position)[0]), position + 4
+
+
+def _uuid(buffer: bytes, position: int, depth: int) -> tuple[UUID, int]:
+    return UUID(bytes=_slice(buffer, position, position + 16)), position + 16
+
+
+def _opaque(code: int) -> _Decoder:
+    width = _FIXED_WIDTHS[code >> 4]
+    return lambda buffer, position, depth: (
+        Opaque(code, _slice(buffer, position, position + width)),
+        position + width,
+    )
+
+
+def _slice(buffer: bytes, start: int, end: int) -> bytes:
+    if end > len(buffer):
+        raise IndexError("cut off")
+    return buffer[start:end]
+
+
+def _variable(convert: Callable[[bytes], Any] | None, is_long: bool) -> _Decoder:
+    def read(buffer: bytes, position: int, depth: int) -> tuple[Any, int]:
+        if is_long:
+            start = position + 4
+            end = start + _UINT.unpack_from(buffer, position)[0]
+        else:
+            start = position + 1
+            end = start + buffer[position]
+        if end > len(buffer):
+            raise IndexError("cut off")
+        data = buffer[start:end]
+        return (data if convert is None else convert(data)), end
+
+    return read
+
+
+def _symbol(data: bytes) -> Symbol:
+    return Symbol(data, "ascii")
+
+
+def _compound_header(buffer: bytes, position: int, depth: int, is_long: bool) -> tuple[int, int, int]:
+    """Count, start and end of a compound, all within the buffer."""
+    if depth >= MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    if is_long:
+        end = position + 4 + _UINT.unpack_from(buffer, position)[0]
+        count, start = _UINT.unpack_from(buffer, position + 4)[0], position + 8
+    else:
+        end = position + 1 + buffer[position]
+        count, start = buffer[position + 1], position + 2
+    if end > len(buffer) or start > end:
+        raise IndexError("cut off")
+    return count, start, end
+
+
+def _list(is_long: bool) -> _Decoder:
+    def read(buffer: bytes, position: int, depth: int) -> tuple[list[Any], int]:
+        count, position, end = _compound_header(buffer, position, depth, is_long)
+        items = []
+        depth += 1
+        while position < end:
+            item, position = _DECODERS[buffer[position]](buffer, position + 1, depth)
+            items.append(item)
+        if position != end or len(items) != count:
+            raise ValueError("a list that does not hold what it says")
+        return items, end
+
+    return read
+
+
+def _map(is_long: bool) -> _Decoder:
+    def read(buffer: bytes, position: int, depth: int) -> tuple[dict[Any, Any], int]:
+        count, position, end = _compound_header(buffer, position, depth, is_long)
+        entries: dict[Any, Any] = {}
+        depth += 1
+        pairs = 0
+        while position < end:
+            key, position = _DECODERS[buffer[position]](buffer, position + 1, depth)
+            entries[key], position = _DECODERS[buffer[position]](buffer, position + 1, depth)
+            pairs += 1
+        if position != end or 2 * pairs != count:
+            raise ValueError("a map that does not hold what it says")
+        return entries, end
+
+    return read
+
+
+def _array(is_long: bool) -> _Decoder:
+    def read(buffer: bytes, position: int, depth: int) -> tuple[list[Any], int]:
+        count, position, end = _compound_header(buffer, position, depth, is_long)
+        depth += 1
+        descriptor = None
+        is_described = buffer[position] == 0
+        if is_described:
+            descriptor, position = _DECODERS[buffer[position + 1]](buffer, position + 2, depth)
+        item_decoder = _DECODERS[buffer[position]]
+        position += 1
+        if count > max(end - position, MAX_WIDTHLESS_ITEMS):
+            raise ValueError("an array that does not hold what it says")
+        items = []
+        for _ in range(count):
+            item, position = item_decoder(buffer, position, depth)
+            items.append(Described(descriptor, item) if is_described else item)
+        if position != end:
+            raise ValueError("an array that does not hold what it says")
+        return items, end
+
+    return read
+
+
+def _described(buffer: bytes, position: int, depth: int) -> tuple[Described, int]:
+    if depth >= MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    descriptor, position = _DECODERS[buffer[position]](buffer, position + 1, depth + 1)
+    value, position = _DECODERS[buffer[position]](buffer, position + 1, depth + 1)
+    return Described(descriptor, value), position
+
+
+def _unknown(code: int) -> _Decoder:
+    def fail(buffer: bytes, position: int, depth: int) -> tuple[Any, int]:
+        raise ValueError(f"unknown format code 0x{code:02x}")
+
+    return fail
+
+
+def _text(data: bytes) -> str:
+    return data.decode()
+
+
+_DECODERS: list[_Decoder] = [_unknown(code) for code in range(256)]
+_DECODERS[0x00] = _described
+_DECODERS[0x40] = _constant(None)
+_DECODERS[0x41] = _constant(True)
+_DECODERS[0x42] = _constant(False)
+_DECODERS[0x43] = _DECODERS[0x44] = _constant(0)
+_DECODERS[0x45] = lambda buffer, position, depth: ([], position)
+_DECODERS[0x50] = _DECODERS[0x52] = _DECODERS[0x53] = _byte
+_DECODERS[0x51] = _DECODERS[0x54] = _DECODERS[0x55] = _fixed(">b")
+_DECODERS[0x56] = _boolean
+_DECODERS[0x60], _DECODERS[0x61] = _fixed(">H"), _fixed(">h")
+_DECODERS[0x70], _DECODERS[0x71], _DECODERS[0x72] = _fixed(">I"), _fixed(">i"), _fixed(">f")
+_DECODERS[0x73], _DECODERS[0x74] = _character, _opaque(0x74)
+_DECODERS[0x80], _DECODERS[0x81], _DECODERS[0x82] = _fixed(">Q"), _fixed(">q"), _fixed(">d")
+_DECODERS[0x83], _DECODERS[0x84] = _timestamp, _opaque(0x84)
+_DECODERS[0x94], _DECODERS[0x98] = _opaque(0x94), _uuid
+_DECODERS[0xA0], _DECODERS[0xB0] = _variable(None, False), _variable(None, True)
+_DECODERS[0xA1], _DECODERS[0xB1] = _variable(_text, False), _variable(_text, True)
+_DECODERS[0xA3], _DECODERS[0xB3] = _variable(_symbol, False), _variable(_symbol, True)
+_DECODERS[0xC0], _DECODERS[0xD0] = _list(False), _list(True)
+_DECODERS[0xC1], _DECODERS[0xD1] = _map(False), _map(True)
+_DECODERS[0xE0], _DECODERS[0xF0] = _array(False), _array(True)
