@@ -71,7 +71,7 @@ def map_spans(buffer: bytes, position: int) -> list[tuple[Any, int, int, int]]:
     """
     end = skip(buffer, position)
     code = buffer[position]
-    if code == 0xC1:
+    if code == 0xC1 and end - position >= 3:
         count, at = buffer[position + 2], position + 3
     elif code == 0xD1 and end - position >= 9:
         count, at = _UINT.unpack_from(buffer, position + 5)[0], position + 9
@@ -94,7 +94,7 @@ def list_spans(buffer: bytes, position: int) -> list[tuple[int, int]]:
     code = buffer[position]
     if code == 0x45:
         count, at = 0, position + 1
-    elif code == 0xC0:
+    elif code == 0xC0 and end - position >= 3:
         count, at = buffer[position + 2], position + 3
     elif code == 0xD0 and end - position >= 9:
         count, at = _UINT.unpack_from(buffer, position + 5)[0], position + 9

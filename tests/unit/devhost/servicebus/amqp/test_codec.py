@@ -161,6 +161,13 @@ def test_spans_are_what_is_to_be_copied():
     assert len(list_spans(data, 0)) == 302
 
 
+@pytest.mark.parametrize("data", ["c000", "c100", "d000000000", "d100000000", "a100", "c10101", "c001" + "05"])
+def test_compounds_without_a_count_have_no_spans(data):
+    for read in (map_spans, list_spans):
+        with pytest.raises(DecodeError):
+            read(bytes.fromhex(data), 0)
+
+
 def test_what_has_no_type_is_refused():
     with pytest.raises(TypeError, match="object"):
         encode(object())
