@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cached_property
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -17,12 +18,17 @@ from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from jobs.settings import settings
 
-TABLES = ("jobs", "stock", "orders", "analytics")
-CONTAINERS = ("claims", "results")
-QUEUES = ("jobs", "jobs-urgent")
+if TYPE_CHECKING:
+    from azure.servicebus.aio import ServiceBusClient
+
+TABLES = ("jobs", "stock", "orders", "analytics", "replays")
+CONTAINERS = ("claims", "results", "dead-letters")
+QUEUES = ("jobs", "jobs-urgent", "jobs-poison", "jobs-urgent-poison", "webjobs-blobtrigger-poison")
 
 _RETRIES = {"retry_total": 2, "initial_backoff": 1, "connection_timeout": 5, "read_timeout": 20}
 """Short, because whoever calls storage here is tried again by its queue, its orchestrator or its HTTP client."""
+_BUS_RETRIES = {"retry_total": 3, "retry_backoff_factor": 0.2, "try_timeout": 10}
+"""The same for the Service Bus: four attempts within three seconds when it refuses, with 10 s for each answer."""
 
 
 class Clients:
@@ -39,6 +45,18 @@ class Clients:
     @cached_property
     def queue_service(self) -> QueueServiceClient:
         return self._service(QueueServiceClient, "queue")
+
+    @cached_property
+    def service_bus(self) -> ServiceBusClient:
+        """Makes senders and receivers, each a connection of its own and for one task at a time: neither is safe for
+        concurrent use. Raises SettingMissingError.
+        """
+        # Imported here because it takes a tenth of a second, and most jobs need none of it.
+        from azure.servicebus.aio import ServiceBusClient
+
+        if connection_string := settings().service_bus_connection_string:
+            return ServiceBusClient.from_connection_string(connection_string, **_BUS_RETRIES)
+        return ServiceBusClient(settings().service_bus_host(), self._credential, **_BUS_RETRIES)
 
     @cached_property
     def http(self) -> aiohttp.ClientSession:
@@ -73,10 +91,20 @@ class Clients:
     _provided: asyncio.Future | None = None
 
     async def close(self) -> None:
-        """Let go of all connections. Only tests need it: in a host they last as long as the process."""
-        for name in ("table_service", "blob_service", "queue_service", "http", "_credential"):
+        """Let go of all connections. In a host they last as long as the process; commands and tests close them."""
+        while self._closing:
+            await self._closing.pop()()
+        for name in ("service_bus", "table_service", "blob_service", "queue_service", "http", "_credential"):
             if client := self.__dict__.pop(name, None):
                 await client.close()
+
+    def before_closing(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Have something done when the connections are let go of: what works on them stops then."""
+        self._closing.append(act)
+
+    @cached_property
+    def _closing(self) -> list[Callable[[], Awaitable[None]]]:
+        return []
 
     def _service(self, client: type, service: str):
         if connection_string := settings().storage_connection_string:

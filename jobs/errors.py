@@ -93,6 +93,26 @@ class SettingMissingError(PermanentError):
     """An app setting that this step needs is not set."""
 
 
+class MaxDequeueCountExceededError(TransientError):
+    """A message was delivered as often as the host allows, and something went wrong every time."""
+
+
+class ServiceBusUnavailableError(TransientError):
+    """The Service Bus was busy, failed or could not be reached."""
+
+
+class LetterNotFoundError(PermanentError):
+    """There is no dead letter of that id."""
+
+
+class LetterBusyError(TransientError):
+    """Somebody else holds the dead letter at this moment."""
+
+
+class ReplayRefusedError(PermanentError):
+    """The dead letter must not be replayed."""
+
+
 class ActivityFailedError(JobError):
     """An activity ended with an error that its orchestrator now knows by name only."""
 

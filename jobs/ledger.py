@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.data.tables import UpdateMode
+from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from jobs import strict_json, telemetry
@@ -35,11 +35,21 @@ class JobRef:
     """The blob that holds the input, when it must not travel (see `jobs.claim_check`)."""
     tag: str | None = None
     """The row's ETag while nobody has begun the job: whoever begins it need not read the row first."""
+    source: str = "http"
+    """The door by which it came: `http`, `storage:<queue>` or `servicebus:<queue>`."""
+    reply_to: str | None = None
+    """The queue in which the sender waits for a reply."""
+    run: int = 1
+    """Rises when a job that was undone is run again, so that its effects can happen again."""
 
     @property
     def instance_id(self) -> str:
         """The id of the job's Durable instance, and the root of its idempotency keys."""
-        return f"{self.kind}-{self.id}"
+        return self.of_run(f"{self.kind}-{self.id}")
+
+    def of_run(self, name: str) -> str:
+        """The name, as it is in this run of the job. No id holds a `~`, so no two runs share a name."""
+        return name if self.run == 1 else f"{name}~{self.run}"
 
 
 @dataclass(frozen=True)
@@ -58,10 +68,19 @@ class Entry:
     result: Any = None
     result_blob: str | None = None
     error: dict[str, Any] | None = None
+    is_buried: bool = False
+    """Whether its failure has a dead letter: see `jobs.dead_letters`."""
+    reopened_by: str | None = None
+    """The failure after which it was opened again."""
 
     @property
     def is_final(self) -> bool:
         return self.state in FINAL
+
+    @property
+    def failure(self) -> str | None:
+        """Names this failure of the job, as no other failure of any job is named; None unless it has failed."""
+        return f"{self.job.instance_id}@{self.completed_at}" if self.state == FAILED else None
 
     @property
     def wait_seconds(self) -> float | None:
@@ -79,7 +98,8 @@ class Run:
     """A job that has begun: what `end` needs to know so as not to read the row again."""
 
     started_at: str
-    tag: str
+    tag: str | None
+    """The row's ETag; None: the row is to be read."""
     attempt: int = 1
 
 
@@ -102,9 +122,12 @@ async def submit(job: JobRef, digest: str) -> tuple[Entry, bool]:
         "digest": digest,
         "correlationId": job.correlation_id,
         "submittedAt": job.submitted_at,
+        "source": job.source,
     }
     if job.claim:
         row["claim"] = job.claim
+    if job.reply_to:
+        row["replyTo"] = job.reply_to
     try:
         created = await _table().create_entity(row)
     except ResourceExistsError:
@@ -114,10 +137,7 @@ async def submit(job: JobRef, digest: str) -> tuple[Entry, bool]:
 
 async def get(kind: str, id: str) -> Entry:
     """The job's row. Raises JobNotFoundError."""
-    try:
-        row = await _table().get_entity(kind, id)
-    except ResourceNotFoundError:
-        raise JobNotFoundError(f"there is no {kind} job {id!r}") from None
+    row = await _row(kind, id)
     return _entry(row, row.metadata["etag"])
 
 
@@ -135,6 +155,8 @@ async def begin(job: JobRef, *, runner: str, attempt: int = 1) -> Run:
                 telemetry.job_started(job, wait_seconds=_seconds(job.submitted_at, started_at), attempt=attempt)
                 return Run(started_at, new_tag, attempt)
         entry = await get(job.kind, job.id)
+        if entry.job.run != job.run:
+            raise JobFinishedError(f"run {job.run} of the job has ended; it is in run {entry.job.run}")
         if entry.is_final:
             raise JobFinishedError(f"the job ended as {entry.state} at {entry.completed_at}")
         if entry.state == RUNNING:
@@ -155,6 +177,9 @@ async def end(
 ) -> None:
     """Enter the job's end, once, and log it. `run` None: the row is read first, and the job may never have begun."""
     changes: dict[str, Any] = {"state": state}
+    if state == FAILED:
+        # Written because a query finds no row by what it lacks.
+        changes["buried"] = False
     if result is not None:
         # In the spelling whose size decided that it need not go to a blob.
         changes["result"] = strict_json.canonical(result).decode()
@@ -163,15 +188,15 @@ async def end(
     if error is not None:
         changes["error"] = json.dumps(error)
     while True:
-        if run is None:
+        if run is None or run.tag is None:
             entry = await get(job.kind, job.id)
-            if entry.is_final:
+            if entry.is_final or _is_of_another_run(entry, job, run):
                 return
             run = Run(entry.started_at, entry.tag, entry.attempt)
         completed_at = changes["completedAt"] = now()
         if await _merge(job, run.tag, changes):
             break
-        run = None
+        run = replace(run, tag=None)
     telemetry.job_ended(
         job,
         state,
@@ -188,6 +213,44 @@ async def withdraw(entry: Entry) -> bool:
         return False
     telemetry.job_ended(entry.job, CANCELLED, wait_seconds=None, run_seconds=None, attempt=0)
     return True
+
+
+async def mark_buried(entry: Entry) -> None:
+    """Enter that this failure of the job has a dead letter, unless the job was opened again since."""
+    while entry.failure and not entry.is_buried:
+        if await _merge(entry.job, entry.tag, {"buried": True, "completedAt": entry.completed_at}):
+            return
+        found = await get(entry.job.kind, entry.job.id)
+        if found.failure != entry.failure:
+            return
+        entry = found
+
+
+async def reopen(entry: Entry, *, in_new_run: bool) -> Entry | None:
+    """Make a job that has failed Pending again. None when somebody was quicker: read the row again, then.
+
+    In a new run all its idempotency keys are new: for a job whose effects were undone. In the same run an effect that
+    happened after all does not happen again.
+    """
+    row = {name: value for name, value in (await _row(entry.job.kind, entry.job.id)).items() if name not in _OF_ONE_RUN}
+    row |= {"state": PENDING, "run": entry.job.run + in_new_run, "reopenedBy": entry.failure}
+    try:
+        replaced = await _table().update_entity(
+            row, mode=UpdateMode.REPLACE, etag=entry.tag, match_condition=MatchConditions.IfNotModified
+        )
+    except ResourceModifiedError:
+        return None
+    return _entry(row, replaced["etag"])
+
+
+_OF_ONE_RUN = ("startedAt", "completedAt", "runner", "attempt", "result", "resultBlob", "error", "buried")
+
+
+async def failed_unburied(completed_before: str) -> AsyncIterator[Entry]:
+    """Every job whose failure has had no dead letter by then. It looks at every row of the table."""
+    query = "state eq 'Failed' and buried eq false and completedAt lt @before"
+    async for row in _table().query_entities(query, parameters={"before": completed_before}):
+        yield _entry(row, row.metadata["etag"])
 
 
 async def page(
@@ -207,6 +270,13 @@ async def page(
 
 def _table() -> TableClient:
     return clients().table("jobs")
+
+
+async def _row(kind: str, id: str) -> TableEntity:
+    try:
+        return await _table().get_entity(kind, id)
+    except ResourceNotFoundError:
+        raise JobNotFoundError(f"there is no {kind} job {id!r}") from None
 
 
 async def _merge(job: JobRef, tag: str, changes: dict[str, Any]) -> str | None:
@@ -235,6 +305,9 @@ def _entry(row: Mapping[str, Any], tag: str) -> Entry:
             row.get("claim"),
             # With the ETag of a later state a second runner would begin what the first is doing.
             tag if row["state"] == PENDING else None,
+            row.get("source", "http"),
+            row.get("replyTo"),
+            row.get("run", 1),
         ),
         tag=tag,
         state=row["state"],
@@ -246,7 +319,14 @@ def _entry(row: Mapping[str, Any], tag: str) -> Entry:
         result=json.loads(row.get("result", "null")),
         result_blob=row.get("resultBlob"),
         error=json.loads(row.get("error", "null")),
+        is_buried=row.get("buried", False),
+        reopened_by=row.get("reopenedBy"),
     )
+
+
+def _is_of_another_run(entry: Entry, job: JobRef, run: Run | None) -> bool:
+    """Whether the job was opened again since, so that this end comes too late."""
+    return entry.job.run != job.run or (run is not None and run.started_at != entry.started_at)
 
 
 def _seconds(start: str | None, end: str | None) -> float | None:

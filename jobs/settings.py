@@ -12,6 +12,7 @@ from pathlib import Path
 from jobs.errors import SettingMissingError
 
 STORAGE = "AzureWebJobsStorage"
+SERVICE_BUS = "AzureWebJobsServiceBus"
 HOST_JSON = Path(__file__).parent.parent / "host.json"
 SERVICE_BUS_JSON = Path(__file__).parent.parent / "servicebus.json"
 
@@ -27,6 +28,13 @@ class Settings:
     smtp_port: int
     mail_from: str | None
     max_dequeue_count: int
+    service_bus_connection_string: str | None = None
+    service_bus_namespace: str | None = None
+    """The host name of a namespace that is reached with the app's identity."""
+    dead_letter_alert_depth: int = 100
+    """So many dead letters in one queue call for a person."""
+    dead_letter_alert_age: float = 86_400.0
+    """A dead letter that nobody has looked after for so long calls for a person."""
     gateway_timeout: float = 30.0
     smtp_timeout: float = 30.0
     result_url_lifetime: float = 900.0
@@ -59,6 +67,18 @@ class Settings:
                 f"(UseDevelopmentStorage=true for Azurite), or {STORAGE}__accountName to use the app's identity"
             ) from None
 
+    def service_bus_host(self) -> str:
+        """The host name of the namespace that is reached with the app's identity.
+
+        Raises SettingMissingError when no Service Bus is configured.
+        """
+        if self.service_bus_namespace is None:
+            raise SettingMissingError(
+                f"no Service Bus is configured: set {SERVICE_BUS} to a connection string (on your own machine the one "
+                f"that `make run` prints), or {SERVICE_BUS}__fullyQualifiedNamespace to use the app's identity"
+            )
+        return self.service_bus_namespace
+
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
@@ -80,6 +100,10 @@ def read(environ: Mapping[str, str]) -> Settings:
         smtp_port=int(text("SMTP_PORT") or 25),
         mail_from=text("MAIL_FROM"),
         max_dequeue_count=_max_dequeue_count(environ),
+        service_bus_connection_string=text(SERVICE_BUS),
+        service_bus_namespace=text(f"{SERVICE_BUS}__fullyQualifiedNamespace"),
+        dead_letter_alert_depth=int(text("DEAD_LETTER_ALERT_DEPTH") or Settings.dead_letter_alert_depth),
+        dead_letter_alert_age=float(text("DEAD_LETTER_ALERT_AGE") or Settings.dead_letter_alert_age),
         nightshift_url=(text("NIGHTSHIFT_URL") or Settings.nightshift_url).rstrip("/"),
         nightshift_key=text("NIGHTSHIFT_KEY"),
     )
