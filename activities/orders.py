@@ -1,4 +1,4 @@
-"""The order book: one row an order, which says what was sold and how far it is."""
+"""The order book: one row an order and run of its job, which says what was sold and how far it is."""
 
 import json
 from typing import Any
@@ -56,7 +56,7 @@ async def confirm(call: Call) -> None:
     try:
         await _table().create_entity(row)
     except ResourceExistsError:
-        order = await _table().get_entity(call.job.id, ROW)
+        order = await _table().get_entity(call.job.id, call.job.of_run(ROW))
         if order["state"] == WITHDRAWN:
             raise OrderWithdrawnError(f"order {call.job.id} was withdrawn") from None
 
@@ -74,7 +74,7 @@ async def hand_over(call: Call) -> None:
     """
     while True:
         try:
-            order = await _table().get_entity(call.job.id, ROW)
+            order = await _table().get_entity(call.job.id, call.job.of_run(ROW))
         except ResourceNotFoundError:
             raise OrderMissingError(f"order {call.job.id} is not in the book: was its row deleted?") from None
         if order["state"] == WITHDRAWN:
@@ -90,7 +90,7 @@ async def hand_over(call: Call) -> None:
 
 
 def _keys(call: Call) -> dict[str, Any]:
-    return {"PartitionKey": call.job.id, "RowKey": ROW}
+    return {"PartitionKey": call.job.id, "RowKey": call.job.of_run(ROW)}
 
 
 def _table() -> TableClient:

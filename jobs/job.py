@@ -67,6 +67,10 @@ class Job:
     correlation_id: str
     submitted_at: str = field(default_factory=now)
     priority: Priority = "normal"
+    source: str = "http"
+    """The door by which it came (see `JobRef.source`)."""
+    reply_to: str | None = None
+    """The queue in which the sender waits for a reply."""
 
     @cached_property
     def content(self) -> bytes:
@@ -94,11 +98,19 @@ class Job:
 
     @property
     def ref(self) -> JobRef:
-        return JobRef(self.kind.name, self.id, self.correlation_id, self.submitted_at, self.claim)
+        return JobRef(
+            self.kind.name,
+            self.id,
+            self.correlation_id,
+            self.submitted_at,
+            self.claim,
+            source=self.source,
+            reply_to=self.reply_to,
+        )
 
 
-def parse(envelope: Envelope) -> Job:
-    """Check the input that came in the envelope. Raises UnknownKindError, InvalidInputError."""
+def parse(envelope: Envelope, *, source: str = "http", reply_to: str | None = None) -> Job:
+    """Check the input that came in the envelope, by the door `source`. Raises UnknownKindError, InvalidInputError."""
     kind = kind_named(envelope.kind)
     _check_instance(kind, envelope.id)
     try:
@@ -112,6 +124,8 @@ def parse(envelope: Envelope) -> Job:
         correlation_id=envelope.correlation_id,
         submitted_at=written(envelope.enqueued_at) if envelope.enqueued_at else now(),
         priority=envelope.priority,
+        source=source,
+        reply_to=reply_to,
     )
 
 

@@ -65,6 +65,8 @@ async def describe(entry: Entry, durable: DurableOrchestrationClient | None) -> 
         "waitSeconds": entry.wait_seconds,
         "runSeconds": entry.run_seconds,
     }
+    if entry.job.reply_to:
+        status["replyTo"] = entry.job.reply_to
     if entry.result_blob:
         status["resultUrl"] = await results.url(entry.result_blob)
     elif entry.result is not None:

@@ -144,6 +144,7 @@ _STATUS_SCHEMA = {
             "properties": {"percent": {"type": ["integer", "null"]}, "step": {"type": ["string", "null"]}},
         },
         "correlationId": {"type": "string"},
+        "replyTo": {"type": "string"},
         "submittedAt": _TIME,
         "startedAt": _TIME,
         "completedAt": _TIME,

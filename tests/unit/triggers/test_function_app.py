@@ -50,7 +50,7 @@ def test_each_queue_that_is_provided_is_listened_to():
 def test_the_deployed_app_imports_nothing_that_stays_at_home():
     at_home = ("devhost", "sandbox", "tests", "demo", "bench")
     for folder in ("jobs", "activities", "orchestrators", "triggers"):
-        for path in (ROOT / folder).glob("*.py"):
+        for path in (ROOT / folder).rglob("*.py"):
             for line in path.read_text().splitlines():
                 words = line.split()
                 if words[:1] in (["import"], ["from"]):

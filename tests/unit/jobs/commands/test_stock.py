@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from jobs.__main__ import main
+from jobs.commands.program import main
 from jobs.settings import settings
 from tests.orders import article
 

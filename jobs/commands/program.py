@@ -1,0 +1,90 @@
+"""The program `python -m jobs`: reads the command line, runs one command, and explains in one line what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from azure.core.exceptions import AzureError
+
+from jobs.clients import clients
+from jobs.commands import cancel, list, send, show, stock, wait
+from jobs.commands.options import NOT_DONE
+from jobs.errors import JobError
+
+COMMANDS = (send, list, show, wait, cancel, stock)
+INTERRUPTED = 130
+"""The exit code that shells give a program which Ctrl-C ended."""
+
+EPILOG = """\
+A job is named by its kind and id, order/A-1001, or by the id alone if no other kind has it.
+list, show, wait and cancel ask the host: NIGHTSHIFT_URL (http://localhost:7071 unless set), and NIGHTSHIFT_KEY, its
+function key. The others go to storage and Service Bus: AzureWebJobsStorage, AzureWebJobsServiceBus. Settings come from
+the environment, or else from local.settings.json in the working directory.
+
+exit codes:
+  0  done; of wait: every job is Completed
+  1  not done, or a job is Failed: a line on stderr says why
+  2  the command line is wrong
+  3  wait: a job was Cancelled, and none is Failed
+  4  wait: the time is over and a job has not ended
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns the exit code (see EPILOG); errors are one line on stderr that says what to do."""
+    # Without any handler Python prints the libraries' warnings to stderr.
+    logging.getLogger().addHandler(logging.NullHandler())
+    options = _parser().parse_args(arguments)
+    try:
+        _use_local_settings()
+        return asyncio.run(_connected(options))
+    except (JobError, OSError) as error:
+        problem = str(error)
+    except AzureError as error:
+        problem = _explained(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    print(f"error: {' '.join(problem.split())}", file=sys.stderr)
+    return NOT_DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs",
+        description="Send jobs, look after them, and after what could not be done.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(commands)
+    return parser
+
+
+async def _connected(options: argparse.Namespace) -> int:
+    try:
+        return await options.run(options)
+    finally:
+        await clients().close()
+
+
+def _explained(error: AzureError) -> str:
+    name = type(error).__name__
+    if type(error).__module__.startswith("azure.servicebus"):
+        return f"Service Bus did not answer ({name}): is it running? On your own machine `make run` starts it"
+    return f"storage did not answer ({name}): is Azurite running?"
+
+
+def _use_local_settings() -> None:
+    """Take settings from local.settings.json as the host does: what the environment has already, wins."""
+    path = Path("local.settings.json")
+    if path.exists():
+        for name, value in json.loads(path.read_text()).get("Values", {}).items():
+            if value is not None:
+                os.environ.setdefault(name, value)

@@ -1,0 +1,118 @@
+"""`send`: what lies in the queue afterwards is the job message that the doors take."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from uuid import uuid4
+
+import pytest
+from azure.storage.queue import QueueServiceClient
+
+from jobs.commands.program import main
+from jobs.job import open_envelope, parse
+from jobs.settings import settings
+from tests.orders import order
+
+
+@pytest.fixture(autouse=True)
+def _storage(azurite, monkeypatch, tmp_path):
+    monkeypatch.setenv("AzureWebJobsStorage", azurite.connection_string)
+    monkeypatch.chdir(tmp_path)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def taken(azurite):
+    """Takes all messages out of a queue, which it leaves empty."""
+    with QueueServiceClient.from_connection_string(azurite.connection_string) as service:
+
+        def take(queue: str) -> list[dict]:
+            with service.get_queue_client(queue) as client:
+                found = [json.loads(message.content) for message in client.receive_messages()]
+                client.clear_messages()
+            return found
+
+        yield take
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "input.json"
+    path.write_text(json.dumps(order("c-1")))
+    return str(path)
+
+
+@pytest.mark.parametrize(("option", "queue"), [([], "jobs"), (["--urgent"], "jobs-urgent")])
+def test_an_input_becomes_a_job(file, taken, capsys, option, queue):
+    id = uuid4().hex
+    assert main(["send", "order", file, "--id", id, "--correlation-id", "c-7", *option]) == 0
+    assert capsys.readouterr().out == f"order/{id}\n"
+    (message,) = taken(queue)
+    assert message == {"kind": "order", "id": id, "correlationId": "c-7", "input": order("c-1")}
+    assert parse(open_envelope(message)).id == id
+
+
+def test_each_job_without_an_id_is_one_of_its_own(file, taken, capsys):
+    names = []
+    for _ in range(2):
+        assert main(["send", "order", file, "--json"]) == 0
+        names.append(json.loads(capsys.readouterr().out))
+    assert names[0] == {"kind": "order", "id": names[0]["id"], "queue": "jobs", "bus": False}
+    assert len({name["id"] for name in names}) == 2
+    assert {message["id"] for message in taken("jobs")} == {name["id"] for name in names}
+
+
+def test_an_input_from_stdin(taken, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"event": "seen"}')))
+    assert main(["send", "analytics", "-"]) == 0
+    assert [message["input"] for message in taken("jobs")] == [{"event": "seen"}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "said"),
+    [
+        (["order"], "{", "not JSON"),
+        (["order"], json.dumps({"a": "x" * 70_000}), "64 KB"),
+        (["order", "--check"], "{}", "customer"),
+        (["order", "--check", "--id", "a b"], "{}", "id"),
+        (["cake", "--check"], "{}", "no such kind"),
+        (["order", "--check"], "[]", "input"),
+    ],
+)
+def test_what_is_not_sent_is_explained(tmp_path, taken, capsys, arguments, content, said):
+    path = tmp_path / "input.json"
+    path.write_text(content)
+    kind, *options = arguments
+    assert main(["send", kind, str(path), *options]) == 1
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert said in printed.err
+    assert taken("jobs") == []
+
+
+def test_unless_it_is_to_be_checked_anything_can_be_sent(tmp_path, taken):
+    path = tmp_path / "input.json"
+    path.write_text("[]")
+    assert main(["send", "cake", str(path), "--id", "a b"]) == 0
+    assert taken("jobs") == [{"kind": "cake", "id": "a b", "input": []}]
+
+
+def test_without_a_service_bus_its_setting_is_named(file, monkeypatch, capsys):
+    monkeypatch.delenv("AzureWebJobsServiceBus", raising=False)
+    settings.cache_clear()
+    assert main(["send", "order", file, "--bus"]) == 1
+    assert "AzureWebJobsServiceBus" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_it_as_shells_expect(file, monkeypatch, capsys):
+    def interrupted(coroutine):
+        coroutine.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "run", interrupted)
+    assert main(["send", "order", file]) == 130
+    assert capsys.readouterr().err == ""
