@@ -134,10 +134,15 @@ async def _take_over(envelope: Envelope, delivery: Delivery) -> None:
         await single_activity.run(kind, entry.job, envelope.input, replace(delivery, message_id=envelope.hand_over))
 
 
-def _with_defaults(body: bytes, delivery: Delivery) -> Any:
+def fields_of(body: bytes) -> Any:
+    """What a job message says. Raises NotAJobError when it is not plain JSON."""
     if BASE64_OF_AN_OBJECT.fullmatch(body):
         raise NotAJobError("the message looks like base64: this app's queues take plain JSON, so send it unencoded")
-    fields = strict_json.loads(body)
+    return strict_json.loads(body)
+
+
+def _with_defaults(body: bytes, delivery: Delivery) -> Any:
+    fields = fields_of(body)
     if isinstance(fields, dict):
         fields.setdefault("id", delivery.message_id)
         fields.setdefault("enqueuedAt", delivery.inserted_at)
