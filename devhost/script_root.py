@@ -36,10 +36,10 @@ def find_script_root(given: str | None, start: Path) -> Path:
 def app_environment(script_root: Path, values: Mapping[str, str]) -> Iterator[None]:
     """Make `values` the process environment, `script_root` the cwd and the first place of imports.
 
-    At the end all three are as before, and the modules that the app brought in are forgotten, so that the next app of
-    this process imports its own.
+    At the end all three are as before, and the modules that the app brought in are forgotten, or replaced by those of
+    their names that were there, so that the next app of this process imports its own.
     """
-    environment, folder, path, modules = dict(os.environ), os.getcwd(), list(sys.path), set(sys.modules)
+    environment, folder, path, modules = dict(os.environ), os.getcwd(), list(sys.path), dict(sys.modules)
     os.environ.clear()
     os.environ.update(values)
     os.chdir(script_root)
@@ -50,9 +50,11 @@ def app_environment(script_root: Path, values: Mapping[str, str]) -> Iterator[No
     try:
         yield
     finally:
-        for name in set(sys.modules) - modules:
-            if _belongs_to(script_root, name):
+        for name, module in list(sys.modules.items()):
+            if modules.get(name) is not module and _belongs_to(script_root, name):
                 del sys.modules[name]
+                if name in modules:
+                    sys.modules[name] = modules[name]
         sys.path[:] = path
         os.chdir(folder)
         os.environ.clear()
