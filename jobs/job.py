@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from jobs import claim_check, strict_json
 from jobs.catalog import KINDS, Kind, kind_named
 from jobs.errors import InvalidInputError, NotAJobError
-from jobs.inputs import Identifier, Input
+from jobs.inputs import IDENTIFIER, Identifier, Input
 from jobs.ledger import JobRef, now, written
 
 CORRELATION_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -149,6 +149,18 @@ def open_envelope(fields: Any) -> Envelope:
         return Envelope.model_validate(fields)
     except ValidationError as error:
         raise invalid(error, "the fields of the job are not right") from None
+
+
+def id_of_message(message_id: str | None, sequence_number: int, enqueued_at: datetime) -> str:
+    """The id of a job whose Service Bus message names none: the message's own, if it can be one.
+
+    Otherwise one made from what stays the same whenever the message is delivered: its id, or else its number in the
+    queue with the moment it came there, since a queue that is made anew counts from 1 again.
+    """
+    if message_id and re.fullmatch(IDENTIFIER, message_id):
+        return message_id
+    named = message_id or f"{sequence_number}@{int(enqueued_at.timestamp() * 1000)}"
+    return f"bus-{sha256(named.encode()).hexdigest()[:32]}"
 
 
 def invalid(error: ValidationError, message: str) -> InvalidInputError:

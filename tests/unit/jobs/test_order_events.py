@@ -28,7 +28,8 @@ def buried(monkeypatch) -> list[tuple]:
     """What was buried: source, session and reason of each."""
     letters = []
 
-    async def bury(source, message_id, body, error, *, attempts, session_id):
+    async def bury(source, message_id, body, error, *, attempts, session_id, about):
+        assert about in ({}, {"kind": "order", "job_id": session_id})
         letters.append((source, session_id, error.type))
 
     monkeypatch.setattr(dead_letters, "bury_message", bury, raising=False)
