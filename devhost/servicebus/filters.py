@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
+
+from devhost.servicebus.amqp.types import Timestamp
 
 if TYPE_CHECKING:
     from devhost.servicebus.message import Message
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 Value = str | int | float | bool | datetime | timedelta
 """What a property that a filter names may be compared with."""
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FilterError(Exception):
@@ -121,6 +126,19 @@ class SqlAction:
         return SqlActions(self.expression, self.parameters)
 
 
+def comparable(value: Any) -> Any:
+    """A property's value as filters compare it: times as times, and those without a zone in UTC."""
+    if isinstance(value, Timestamp):
+        try:
+            return EPOCH + timedelta(milliseconds=value)
+        except OverflowError:
+            return None  # beyond the year 9999: no time that anything could be compared with
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value
+
+
 def _is_same(found: Any, wanted: Value) -> bool:
     # True is no 1 here; whole and broken numbers compare by value, as .NET's converters do.
+    found, wanted = comparable(found), comparable(wanted)
     return isinstance(found, bool) == isinstance(wanted, bool) and found == wanted

@@ -10,7 +10,7 @@ from lark import Token, Transformer, v_args
 from lark.exceptions import VisitError
 
 from devhost.servicebus.errors import ArgumentError
-from devhost.servicebus.filters import FilterError, Value
+from devhost.servicebus.filters import FilterError, Value, comparable
 from devhost.servicebus.sql_filter_grammar import parse, refusal
 from devhost.servicebus.sql_filter_scope import SYSTEM_NAMES, WRITABLE_NAMES, Scope
 from devhost.servicebus.sql_filter_values import INT64, as_condition, calculate, compare, is_in, is_like, negate
@@ -290,4 +290,4 @@ def _compile(compiler: _Compiler, text: str, start: str) -> Any:
 
 
 def _by_lower_name(parameters: Mapping[str, Value]) -> dict[str, Value]:
-    return {f"@{name.removeprefix('@').lower()}": value for name, value in parameters.items()}
+    return {f"@{name.removeprefix('@').lower()}": comparable(value) for name, value in parameters.items()}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from devhost.servicebus.filters import FilterError
+from devhost.servicebus.amqp.types import Timestamp
+from devhost.servicebus.filters import EPOCH, FilterError, comparable
 
 if TYPE_CHECKING:
     from devhost.servicebus.message import Message
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _WRITABLE = {
     "contenttype": "content_type",
     "correlationid": "correlation_id",
@@ -65,7 +66,7 @@ class Scope:
     def user(self, name: str) -> Any:
         """An application property; None when there is none."""
         name = self._spelling(name)
-        return self._user[name] if name in self._user else self._message.application_properties.get(name)
+        return comparable(self._user[name] if name in self._user else self._message.application_properties.get(name))
 
     def system(self, name: str) -> Any:
         """A property of the message itself, by a name out of SYSTEM_NAMES; None when it is not set."""
@@ -82,8 +83,7 @@ class Scope:
             case "timetolive":
                 return None if message.ttl is None else timedelta(milliseconds=message.ttl)
             case "scheduledenqueuetimeutc":
-                at = message.scheduled_at
-                return None if at is None else _EPOCH + timedelta(milliseconds=at)
+                return None if message.scheduled_at is None else comparable(Timestamp(message.scheduled_at))
             case "transactionpartitionkey" | "viapartitionkey":
                 return message.annotations.get("x-opt-via-partition-key")
         return None
@@ -93,7 +93,9 @@ class Scope:
         name = self._spelling(name)
         if isinstance(self.user(name), float) and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        self._user[name] = value
+        if isinstance(value, timedelta):
+            raise FilterError(f"{name} cannot be set to {value}: a property cannot hold a span of time.")
+        self._user[name] = Timestamp((value - EPOCH) // _MILLISECOND) if isinstance(value, datetime) else value
         self._spelled[name.lower()] = name
 
     def set_system(self, name: str, value: Any) -> None:
