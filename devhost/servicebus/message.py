@@ -86,6 +86,22 @@ class Message:
         return len(self.payload)
 
     @property
+    def head_size(self) -> int:
+        """Bytes before the body: header, annotations, properties and application properties."""
+        return next((start for code, start, _, _ in self._sections if code >= Section.DATA), len(self.payload))
+
+    @property
+    def head_size(self) -> int:
+        """Bytes of everything but the body."""
+        return sum(end - start for code, start, _, end in self._sections if code not in Section.BODY)
+
+    @property
+    def value(self) -> Any:
+        """The body of a request: an AMQP value. None when it is of another kind."""
+        body = self._section(Section.VALUE)[2]
+        return decode(self.payload, body)[0] if body else None
+
+    @property
     def durable(self) -> bool:
         """Header."""
         return bool(self._header_field(0))

@@ -137,7 +137,7 @@ def _timestamp(buffer: bytes, position: int, depth: int) -> tuple[Timestamp, int
 
 
 def _character(buffer: bytes, position: int, depth: int) -> tuple[str, int]:
-    return chr(_UINT.unpack_from(buffer, position)[0]), position + 4
+    return _slice(buffer, position, position + 4).decode("utf-32-be"), position + 4
 
 
 def _uuid(buffer: bytes, position: int, depth: int) -> tuple[UUID, int]:

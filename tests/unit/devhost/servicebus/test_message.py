@@ -160,6 +160,18 @@ def test_a_broken_batch_is_refused_as_a_whole(batch):
         Message.parse_batch(batch)
 
 
+def test_the_size_of_what_is_not_body():
+    head = composite(Section.PROPERTIES, [encode("id")])
+    footer = section(Section.FOOTER, {})
+    message = Message.parse(head + BODY + BODY + footer)
+    assert (message.head_size, message.size) == (len(head + footer), len(head + footer + BODY + BODY))
+
+
+def test_the_value_of_a_request():
+    assert Message.parse(section(Section.VALUE, {"a": [1]})).value == {"a": [1]}
+    assert Message.parse(BODY).value is None
+
+
 def test_long_descriptors_are_brought_to_the_form_that_clients_read():
     unusual = b"\x00\x80" + (0x75).to_bytes(8, "big") + encode(b"body")
     assert Message.parse(unusual).payload == BODY
