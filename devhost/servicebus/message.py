@@ -91,11 +91,6 @@ class Message:
         return next((start for code, start, _, _ in self._sections if code >= Section.DATA), len(self.payload))
 
     @property
-    def head_size(self) -> int:
-        """Bytes of everything but the body."""
-        return sum(end - start for code, start, _, end in self._sections if code not in Section.BODY)
-
-    @property
     def value(self) -> Any:
         """The body of a request: an AMQP value. None when it is of another kind."""
         body = self._section(Section.VALUE)[2]

@@ -12,7 +12,6 @@ class Section:
 
     HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES = range(0x70, 0x75)
     DATA, SEQUENCE, VALUE, FOOTER = range(0x75, 0x79)
-    BODY = (DATA, SEQUENCE, VALUE)
 
 
 def find_sections(payload: bytes) -> list[tuple[int, int, int, int]]:
