@@ -179,7 +179,7 @@ def _duplicates(properties: Section) -> dict[str, Any]:
 
 
 def _ttl(properties: Section) -> int | None:
-    return properties.duration("DefaultMessageTimeToLive", _HOUR, 5 * _MINUTE, _HOUR)
+    return properties.span("DefaultMessageTimeToLive", _HOUR, 5 * _MINUTE, _HOUR)
 
 
 def _finish(

@@ -80,8 +80,15 @@ class Section:
             self.warn(f"{self.at(name)} is {value}; the official emulator takes {least} to {most}.")
         return value
 
-    def duration(self, name: str, default: int, least: int, most: int) -> int | None:
+    def duration(self, name: str, default: int, least: int, most: int) -> int:
         """A duration in ms; outside of `least` to `most`, the emulator's range, it is taken with a warning."""
+        value = self.span(name, default, least, most)
+        if value is None:
+            raise self.error(name, "cannot be unlimited.", f"Write {format_duration(most)} at most.")
+        return value
+
+    def span(self, name: str, default: int, least: int, most: int) -> int | None:
+        """Like duration(), but it may also be unlimited."""
         text = self.text(name)
         if not text:
             return default

@@ -6,6 +6,7 @@ import re
 
 from devhost.servicebus.descriptions import (
     DEFAULT_RULE,
+    MINUTE,
     Description,
     QueueDescription,
     RuleDescription,
@@ -42,10 +43,10 @@ def check_description(description: Description) -> None:
         raise ArgumentError("DefaultMessageTimeToLive is 0, so that no message could ever be received. Write PT1H.")
     if isinstance(description, TopicDescription):
         return
-    if not description.lock_duration:
-        raise ArgumentError("LockDuration must be longer than 0 and not unlimited. The usual one is PT1M.")
-    if description.max_delivery_count < 1:
-        raise ArgumentError(f"MaxDeliveryCount is {description.max_delivery_count}; the least is 1.")
+    if not 0 < description.lock_duration <= 5 * MINUTE:
+        raise ArgumentError("LockDuration must be longer than 0 and at most PT5M; renew the lock of what takes longer.")
+    if not 1 <= description.max_delivery_count <= 2000:
+        raise ArgumentError(f"MaxDeliveryCount is {description.max_delivery_count}; it must be from 1 to 2000.")
     if description.forward_to and description.requires_session:
         raise ArgumentError(
             "An entity with sessions cannot forward its messages (ForwardTo with RequiresSession). "
