@@ -16,10 +16,12 @@ from pydantic.alias_generators import to_camel
 from jobs import claim_check, strict_json
 from jobs.catalog import KINDS, Kind, kind_named
 from jobs.errors import InvalidInputError, NotAJobError
-from jobs.inputs import IDENTIFIER, Identifier, Input
+from jobs.inputs import Identifier, Input
 from jobs.ledger import JobRef, now, written
 
 CORRELATION_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+ENTITY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,259}$"
+"""What a queue of a Service Bus may be called."""
 CorrelationId = Annotated[str, StringConstraints(pattern=CORRELATION_ID)]
 Priority = Literal["normal", "urgent"]
 
@@ -113,6 +115,7 @@ def parse(envelope: Envelope, *, source: str = "http", reply_to: str | None = No
     """Check the input that came in the envelope, by the door `source`. Raises UnknownKindError, InvalidInputError."""
     kind = kind_named(envelope.kind)
     _check_instance(kind, envelope.id)
+    _check_reply_to(reply_to)
     try:
         checked = kind.input_model.model_validate(envelope.input)
     except ValidationError as error:
@@ -141,6 +144,13 @@ def _check_instance(kind: Kind, id: str) -> None:
             raise InvalidInputError(f"the id is not right: id: {message}", [{"field": "id", "message": message}])
 
 
+def _check_reply_to(name: str | None) -> None:
+    """Refuse what no reply could be sent to, rather than have the sender wait for it in vain."""
+    if name is not None and not re.fullmatch(ENTITY_NAME, name):
+        message = "must be the name of a Service Bus queue"
+        raise InvalidInputError(f"the job is not right: replyTo: {message}", [{"field": "replyTo", "message": message}])
+
+
 def open_envelope(fields: Any) -> Envelope:
     """The envelope in what was parsed from JSON. Raises NotAJobError, InvalidInputError."""
     if not isinstance(fields, dict) or "kind" not in fields:
@@ -149,18 +159,6 @@ def open_envelope(fields: Any) -> Envelope:
         return Envelope.model_validate(fields)
     except ValidationError as error:
         raise invalid(error, "the fields of the job are not right") from None
-
-
-def id_of_message(message_id: str | None, sequence_number: int, enqueued_at: datetime) -> str:
-    """The id of a job whose Service Bus message names none: the message's own, if it can be one.
-
-    Otherwise one made from what stays the same whenever the message is delivered: its id, or else its number in the
-    queue with the moment it came there, since a queue that is made anew counts from 1 again.
-    """
-    if message_id and re.fullmatch(IDENTIFIER, message_id):
-        return message_id
-    named = message_id or f"{sequence_number}@{int(enqueued_at.timestamp() * 1000)}"
-    return f"bus-{sha256(named.encode()).hexdigest()[:32]}"
 
 
 def invalid(error: ValidationError, message: str) -> InvalidInputError:

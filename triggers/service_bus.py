@@ -4,15 +4,14 @@ Both take bytes, for the reason that the storage queues do: of a text that is a 
 what the host says of the message (functions-host.md §2.1).
 """
 
-from datetime import UTC, datetime
+from datetime import UTC
 
 import azure.durable_functions as df
 import azure.functions as func
 
-from jobs import bus_intake, order_events
-from jobs.bus_intake import BusDelivery
+from jobs import intake, ledger, order_events
+from jobs.intake import BusDelivery
 from jobs.order_events import EventDelivery
-from jobs.settings import max_delivery_count
 
 blueprint = df.Blueprint()
 
@@ -23,15 +22,14 @@ blueprint = df.Blueprint()
 @blueprint.durable_client_input(client_name="client")
 async def take_bus_job(message: func.ServiceBusMessage, client: df.DurableOrchestrationClient):
     delivery = BusDelivery(
-        message_id=message.message_id,
-        sequence_number=message.sequence_number,
-        enqueued_at=_in_utc(message.enqueued_time_utc),
+        queue="jobs",
+        message_id=_id(message),
         attempt=message.delivery_count,
-        is_last=message.delivery_count >= max_delivery_count("jobs"),
+        enqueued_at=_enqueued_at(message),
         correlation_id=message.correlation_id,
-        reply_to=message.reply_to,
+        reply_to=message.reply_to or None,
     )
-    await bus_intake.receive(message.get_body(), delivery, client)
+    await intake.receive_from_bus(message.get_body(), delivery, client)
 
 
 @blueprint.service_bus_queue_trigger(
@@ -43,11 +41,19 @@ async def take_bus_job(message: func.ServiceBusMessage, client: df.DurableOrches
 )
 @blueprint.durable_client_input(client_name="client")
 async def take_order_event(message: func.ServiceBusMessage, client: df.DurableOrchestrationClient):
-    message_id = message.message_id or str(message.sequence_number)
-    delivery = EventDelivery(order_id=message.session_id or "", message_id=message_id, attempt=message.delivery_count)
+    delivery = EventDelivery(message.session_id or "", _id(message), message.delivery_count)
     await order_events.receive(message.get_body(), delivery, client)
 
 
-def _in_utc(moment: datetime) -> datetime:
+def _id(message: func.ServiceBusMessage) -> str:
+    """The message's id, or what else stays the same when it is delivered again.
+
+    The number alone would not do: a queue that is made anew counts from 1 again.
+    """
+    return message.message_id or f"{message.sequence_number}@{_enqueued_at(message)}"
+
+
+def _enqueued_at(message: func.ServiceBusMessage) -> str:
     """The worker leaves out the zone of what the host says in UTC (functions-host.md §7)."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = message.enqueued_time_utc
+    return ledger.written(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -1,0 +1,82 @@
+"""The Service Bus doors: what the host says of a message becomes a delivery."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import azure.functions as func
+import pytest
+from azure.functions.servicebus import ServiceBusMessageInConverter
+
+from jobs import intake, order_events
+from jobs.intake import BusDelivery
+from jobs.order_events import EventDelivery
+from tests.unit.triggers.doors import functions
+
+pytestmark = pytest.mark.anyio
+
+TOLD = {
+    "MessageId": "m-1",
+    "SequenceNumber": 7,
+    "DeliveryCount": 1,
+    "EnqueuedTimeUtc": "2026-11-22T10:00:00.123",
+    "UserProperties": {},
+    "ApplicationProperties": {},
+}
+
+
+def message(body: bytes, **told: Any) -> func.ServiceBusMessage:
+    """A message as the worker makes it from what the host sends (functions-host.md §7); None is not sent."""
+    said = {name: value for name, value in (TOLD | told).items() if value is not None}
+    metadata = {name: func.meta.Datum(json.dumps(value), "json") for name, value in said.items()}
+    return ServiceBusMessageInConverter.decode(func.meta.Datum(body, "bytes"), trigger_metadata=metadata)
+
+
+@pytest.fixture
+def handed_over(monkeypatch) -> list[tuple]:
+    """What the doors handed over."""
+    found = []
+
+    async def receive(body, delivery, durable):
+        found.append((body, delivery, durable))
+
+    monkeypatch.setattr(intake, "receive_from_bus", receive)
+    monkeypatch.setattr(order_events, "receive", receive)
+    return found
+
+
+async def deliver(door: str, received: func.ServiceBusMessage, durable: Any = None) -> None:
+    await functions()[door].get_user_function().client_function(message=received, client=durable)
+
+
+SENT_AT = "2026-11-22T10:00:00.123000Z"
+
+
+async def test_a_job_comes_with_all_that_the_bus_says(handed_over):
+    client = object()
+    received = message(b'{"id": "x"}', CorrelationId="c-1", ReplyTo="replies", DeliveryCount=3)
+    await deliver("take_bus_job", received, client)
+    assert handed_over == [(b'{"id": "x"}', BusDelivery("jobs", "m-1", 3, SENT_AT, "c-1", "replies"), client)]
+
+
+async def test_a_message_may_say_little(handed_over):
+    await deliver("take_bus_job", message(b"", MessageId=None, ReplyTo=""))
+    assert handed_over == [(b"", BusDelivery("jobs", f"7@{SENT_AT}", 1, SENT_AT), None)]
+
+
+async def test_an_order_event_comes_with_its_session(handed_over):
+    await deliver("take_order_event", message(b"{}", SessionId="A-1", DeliveryCount=3))
+    await deliver("take_order_event", message(b"{}", SessionId="A-1", MessageId=None))
+    deliveries = [delivery for _, delivery, _ in handed_over]
+    assert deliveries == [EventDelivery("A-1", "m-1", 3), EventDelivery("A-1", f"7@{SENT_AT}", 1)]
+
+
+@pytest.mark.parametrize(
+    ("door", "queue", "sessions"), [("take_bus_job", "jobs", None), ("take_order_event", "order-events", True)]
+)
+def test_bytes_come_in(door, queue, sessions):
+    """As text, a JSON object's fields would replace what the host says of the message."""
+    (trigger,) = (b for b in functions()[door].get_bindings_dict()["bindings"] if b["type"] == "serviceBusTrigger")
+    assert (trigger["queueName"], trigger.get("isSessionsEnabled")) == (queue, sessions)
+    assert (trigger["connection"], str(trigger["dataType"]).upper()) == ("AzureWebJobsServiceBus", "BINARY")
