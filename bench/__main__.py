@@ -11,7 +11,7 @@ from collections import defaultdict
 
 from rich.console import Console
 
-from bench import queue_trigger
+from bench import queue_trigger, servicebus
 from bench.process import run_alone
 from bench.report import TITLES, print_report
 from bench.workload import Measurement
@@ -42,6 +42,7 @@ def main() -> int:
         console.print(failure, style="red", markup=False)
     if not arguments.contestants:
         queue_trigger.main()
+        servicebus.main()
     return 1 if failures else 0
 
 

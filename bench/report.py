@@ -81,16 +81,17 @@ def _ratio(row: Row, values: Mapping[str, float], peer: str) -> str:
     ratio = ours / theirs if row.more_is_better else theirs / ours
     if row.aims is None:
         return f"{ratio:.2f}"
-    return _against_aim(f"{ratio:.2f}", f"≥{row.aims[peer]:g}", ratio >= row.aims[peer])
+    return against_aim(f"{ratio:.2f}", f"≥{row.aims[peer]:g}", ratio >= row.aims[peer])
 
 
 def _width_ratio(name: str, ratio: float) -> str:
     if name != "devhost":
         return f"{ratio:.1f}"
-    return _against_aim(f"{ratio:.1f}", f"≤{WIDTH_AIM:g}", ratio <= WIDTH_AIM)
+    return against_aim(f"{ratio:.1f}", f"≤{WIDTH_AIM:g}", ratio <= WIDTH_AIM)
 
 
-def _against_aim(figure: str, aim: str, is_met: bool) -> str:
+def against_aim(figure: str, aim: str, is_met: bool) -> str:
+    """A figure with its aim, as markup: green, or yellow with a mark that needs no colour."""
     return f"[green]{figure} ({aim})[/]" if is_met else f"[yellow]{figure} ({aim} !!)[/]"
 
 

@@ -1,4 +1,4 @@
-"""Fetches Microsoft's own samples: pip can bring them, in the source distribution of azure-functions-durable."""
+"""Fetches Microsoft's own samples: pip can bring them, in the source distributions of the SDKs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,28 @@ from pathlib import Path
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
 
-def fetch() -> Path:
-    """The root of the unpacked source distribution that matches the installed SDK; downloaded once.
+def fetch(package: str, release: str | None = None) -> Path:
+    """The root of the unpacked source distribution, by default of the installed release; downloaded once.
 
     Raises subprocess.CalledProcessError when pip cannot reach its registry.
     """
-    release = f"azure_functions_durable-{version('azure-functions-durable')}"
-    root = CACHE / release
-    if not root.is_dir():
+    release = release or version(package)
+    if not (root := _unpacked(package, release)):
         CACHE.mkdir(exist_ok=True)
-        pinned = f"azure-functions-durable=={version('azure-functions-durable')}"
         options = ["--quiet", "--no-deps", "--no-binary", ":all:"]
-        subprocess.run([sys.executable, "-m", "pip", "download", *options, "--dest", str(CACHE), pinned], check=True)
-        with tarfile.open(CACHE / f"{release}.tar.gz") as archive:
-            archive.extractall(CACHE, filter="data")
+        command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(CACHE), f"{package}=={release}"]
+        subprocess.run(command, check=True)
+        [archive] = CACHE.glob(f"{_pattern(package, release)}.tar.gz")
+        with tarfile.open(archive) as opened:
+            opened.extractall(CACHE, filter="data")
+        root = _unpacked(package, release)
     return root
+
+
+def _pattern(package: str, release: str) -> str:
+    # Older source distributions write the package's name with hyphens, newer ones with underscores.
+    return f"{package.replace('-', '[-_]')}-{release}"
+
+
+def _unpacked(package: str, release: str) -> Path | None:
+    return next((path for path in CACHE.glob(_pattern(package, release)) if path.is_dir()), None)

@@ -16,7 +16,7 @@ from tests.conformance import microsoft_samples
 @pytest.fixture(scope="session")
 def samples() -> Path:
     try:
-        return microsoft_samples.fetch()
+        return microsoft_samples.fetch("azure-functions-durable")
     except subprocess.CalledProcessError as error:
         if os.environ.get("CI"):
             raise
