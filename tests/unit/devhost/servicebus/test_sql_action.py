@@ -94,7 +94,7 @@ def test_a_span_of_time_is_no_property():
         SqlAction("SET n = @span", {"@span": timedelta(seconds=3)}).apply(SENT)
 
 
-TOKENS = "SET REMOVE n sys.Label = 1 'x' + / 0 ; newid() missing".split()
+TOKENS = ["SET", "REMOVE", "n", "sys.Label", "=", "1", "'x'", "+", "/", "0", ";", "newid()", "missing"]
 
 
 @settings(max_examples=200, deadline=None)

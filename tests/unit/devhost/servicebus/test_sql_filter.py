@@ -173,10 +173,11 @@ def test_deep_nesting_does_no_harm(expression):
         assert "nests too deep" in str(error)
 
 
-TOKENS = (
-    "n s missing sys.Label [size] 1 0 1.5 'red' '%' TRUE NULL @p newid() p('n') AND OR NOT IS NULL IN LIKE ESCAPE EXISTS "
-    "( ) , = <> < >= + - * / %"
-).split()
+TOKENS = [
+    *("n", "s", "missing", "sys.Label", "[size]", "1", "0", "1.5", "'red'", "'%'", "TRUE", "NULL", "@p", "newid()"),
+    *("AND", "OR", "NOT", "IS", "IN", "LIKE", "ESCAPE", "EXISTS", "(", ")", ",", "=", "<>", "<", ">=", "+", "-", "*"),
+    *("/", "%", "p('n')"),
+]
 
 
 @settings(max_examples=300, deadline=None)
