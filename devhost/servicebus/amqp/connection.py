@@ -146,8 +146,10 @@ class Connection(asyncio.Protocol):
         self._flush()
         self._stop_timer()
         self._timer = self._loop.call_later(LINGER, self._transport.abort)
-        if self._transport.can_write_eof():
+        try:
             self._transport.write_eof()
+        except OSError:  # the client was faster
+            self._transport.abort()
 
     def abort(self) -> None:
         """Drop the socket."""
