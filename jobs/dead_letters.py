@@ -1,28 +1,143 @@
-"""Where a message goes that can never be a job: at once, without further attempts, and with its reason in the log.
+"""Dead letters: whatever fails for good is buried once with its reason, and can be found again.
 
-It goes to the queue's poison queue, where the host moves messages that keep failing (functions-host.md §4).
+A letter's body is kept first, then the letter is sent to the Service Bus, and only then does the message leave its
+queue, or is the job marked as buried. After a crash in between it is buried again under the same id, and the bus drops
+the repetition.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-
-from jobs import telemetry
+from jobs import bodies, ledger, letters, telemetry
+from jobs.catalog import KINDS
 from jobs.clients import clients
-from jobs.errors import JobError
+from jobs.errors import JobError, LetterNotFoundError
+from jobs.ledger import Entry
+from jobs.letters import DeadLetter, Letter
+from jobs.mover import bus_errors, mover
+
+OPEN_COMPENSATIONS = "openCompensations"
+"""What of a job's error names the undos that failed."""
+PAGE = 100
 
 
-async def park(queue: str, message_id: str, body: bytes, error: JobError) -> None:
-    """Set the message aside as it came. When this raises, the message is still in its queue and comes again."""
-    poison = clients().queue(f"{queue}-poison")
-    text = body.decode("utf-8", "replace")
-    try:
-        await poison.send_message(text)
-    except ResourceNotFoundError:
-        with suppress(ResourceExistsError):
-            # Another message may have been quicker.
-            await poison.create_queue()
-        await poison.send_message(text)
-    telemetry.message_parked(queue, message_id, error)
+async def bury_message(
+    source: str,
+    message_id: str,
+    body: bytes,
+    error: JobError,
+    *,
+    attempts: int = 1,
+    first_seen: str | None = None,
+    session_id: str | None = None,
+    reply_to: str | None = None,
+) -> None:
+    """Bury a message that can never be done, for the reason that `error` names. What job it is about, its body may say.
+
+    Raises ServiceBusUnavailableError, SettingMissingError: the message must stay where it is, and be delivered again.
+    """
+    await clients().provide()
+    id = letters.digest(source, message_id, session_id, body)
+    letter = Letter(
+        source=source,
+        message_id=message_id,
+        reason=error.type,
+        description=str(error),
+        attempts=attempts,
+        first_seen=first_seen or ledger.now(),
+        error_type=error.type,
+        session_id=session_id,
+        reply_to=reply_to,
+        body=await bodies.keep_message(id, body),
+        **letters.identify(body),
+    )
+    await _send(letter, id)
+
+
+async def bury_job(entry: Entry) -> None:
+    """Bury a job that has failed, unless it is buried. Its body was kept before it failed (`bodies.keep_job`).
+
+    Raises ServiceBusUnavailableError, SettingMissingError: it is still to be buried.
+    """
+    if entry.failure is None or entry.is_buried:
+        return
+    error = entry.error or {}
+    type, description = error.get("type", "Unknown"), error.get("message", "")
+    if left_open := error.get(OPEN_COMPENSATIONS):
+        description += f"; not undone, so do it by hand: {', '.join(left_open)}"
+    letter = Letter(
+        source=entry.job.source,
+        message_id=entry.failure,
+        reason=letters.MAX_DEQUEUE_COUNT_EXCEEDED if _is_worn_out(entry) else type,
+        description=description,
+        kind=entry.job.kind,
+        job_id=entry.job.id,
+        correlation_id=entry.job.correlation_id,
+        attempts=entry.attempt,
+        first_seen=entry.job.submitted_at,
+        error_type=type,
+        body=bodies.of_job(entry.job),
+    )
+    await _send(letter, letters.digest(entry.failure))
+    await ledger.mark_buried(entry)
+
+
+def _is_worn_out(entry: Entry) -> bool:
+    """Whether the job's queue message was delivered as often as it may be, and the job might have been done yet."""
+    kind = KINDS.get(entry.job.kind)
+    return bool(kind and kind.activity and (entry.error or {}).get("retryable"))
+
+
+async def _send(letter: Letter, id: str) -> None:
+    await mover().move(letter.to_message(id))
+    telemetry.dead_lettered(letter)
+
+
+async def find(
+    *, reason: str | None = None, kind: str | None = None, older_than: timedelta | None = None, limit: int | None = None
+) -> AsyncIterator[DeadLetter]:
+    """Look at dead letters without taking them: queue by queue, those that came first first.
+
+    `older_than`: only those that were sent to their queue so long ago. Raises ServiceBusUnavailableError.
+    """
+    newest = None if older_than is None else ledger.written(datetime.now(UTC) - older_than)
+    wanted: dict[str, Any] = {"reason": reason, "kind": kind}
+    found = 0
+    for queue in letters.QUEUES:
+        async for each in look(queue):
+            if limit is not None and found >= limit:
+                return
+            fits = all(value in (None, getattr(each.letter, name)) for name, value in wanted.items())
+            if fits and (newest is None or each.enqueued_at <= newest):
+                found += 1
+                yield each
+
+
+async def look(queue: str) -> AsyncIterator[DeadLetter]:
+    """Every dead letter of one queue. Raises ServiceBusUnavailableError."""
+    next_number = 1
+    async with bus_errors(), dead_letter_receiver(queue) as receiver:
+        while page := await receiver.peek_messages(PAGE, sequence_number=next_number):
+            for message in page:
+                yield letters.read(queue, message)
+            next_number = page[-1].sequence_number + 1
+
+
+async def get(letter_id: str) -> DeadLetter:
+    """The dead letter of that id. Raises LetterNotFoundError, ServiceBusUnavailableError."""
+    queue, number = letters.place(letter_id)
+    async with bus_errors(), dead_letter_receiver(queue) as receiver:
+        found = await receiver.peek_messages(1, sequence_number=number)
+    if not found or found[0].sequence_number != number:
+        raise LetterNotFoundError(f"there is no dead letter {letter_id}: was it replayed or discarded?")
+    return letters.read(queue, found[0])
+
+
+def dead_letter_receiver(queue: str):
+    """A receiver of that queue's dead letters, for an `async with` and one task."""
+    from azure.servicebus import ServiceBusSubQueue
+
+    return clients().service_bus.get_queue_receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER)

@@ -97,10 +97,6 @@ class MaxDequeueCountExceededError(TransientError):
     """A message was delivered as often as the host allows, and something went wrong every time."""
 
 
-class MaxDeliveryCountExceededError(TransientError):
-    """A Service Bus message was delivered as often as its queue allows, and its job could not be started."""
-
-
 class ServiceBusUnavailableError(TransientError):
     """The Service Bus was busy, failed or could not be reached."""
 

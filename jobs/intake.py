@@ -6,23 +6,20 @@ Pending and the sender without an answer, so the job is delivered or submitted o
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from functools import partial
 from uuid import uuid4
 
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import claim_check, dead_letters, ledger, single_activity, strict_json
-from jobs.catalog import kind_named
+from jobs import bodies, claim_check, dead_letters, job_message, ledger, single_activity, strict_json
+from jobs.catalog import Kind, kind_named
 from jobs.clients import clients
 from jobs.errors import JobConflictError, JobNotFoundError, NotAJobError, PermanentError, TransientError
-from jobs.job import Envelope, Job, open_envelope, parse
+from jobs.job import Envelope, Job, parse
 from jobs.ledger import Entry
 from jobs.single_activity import Delivery
-
-BASE64_OF_AN_OBJECT = re.compile(rb"e[wy][A-Za-z0-9+/\r\n]*={0,2}\s*")
-"""What many queue clients send unless told otherwise: the encoded beginning of a JSON object."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +36,30 @@ async def submit(job: Job, durable: DurableOrchestrationClient) -> Submission:
     Raises JobConflictError when the id is taken by a job with another input.
     """
     submission = await _enter(job)
-    if submission.entry.state == ledger.PENDING:
-        ref = submission.entry.job
-        if job.kind.orchestrator:
-            await _start(job, ref, durable, may_exist=not submission.is_new)
-        else:
-            await _enqueue(job, ref)
+    await _hand_on(job, submission.entry, durable, may_exist=not submission.is_new)
     return submission
 
 
+@dataclass(frozen=True)
+class BusDelivery:
+    """One delivery of a Service Bus message: what the bus says of it."""
+
+    queue: str
+    message_id: str
+    attempt: int
+    enqueued_at: str | None = None
+    """ISO 8601."""
+    correlation_id: str | None = None
+    reply_to: str | None = None
+
+    @property
+    def source(self) -> str:
+        """What statuses and dead letters call the queue."""
+        return f"servicebus:{self.queue}"
+
+
 async def receive(body: bytes, delivery: Delivery, durable: DurableOrchestrationClient) -> None:
-    """Take a job from a queue message: start its orchestration, or do its single activity at once.
+    """Take a job from a storage queue: start its orchestration, or do its single activity at once.
 
     A message that can never be a job (no JSON, unknown kind, wrong input, an id that is taken) costs this one attempt.
     Returns when the message is settled, raises when it should be delivered again.
@@ -57,23 +67,91 @@ async def receive(body: bytes, delivery: Delivery, durable: DurableOrchestration
     try:
         await _take(body, delivery, durable)
     except PermanentError as error:
-        await dead_letters.park(delivery.queue, delivery.message_id, body, error)
+        await dead_letters.bury_message(
+            delivery.source,
+            delivery.message_id,
+            body,
+            error,
+            attempts=delivery.attempt,
+            first_seen=delivery.inserted_at,
+        )
+
+
+async def receive_from_bus(body: bytes, delivery: BusDelivery, durable: DurableOrchestrationClient) -> None:
+    """Take a job from a Service Bus queue: start its orchestration, or hand its single activity on to a storage queue.
+
+    The bus delivers a message again at once, which would burn all attempts of an activity before anything got better.
+    What can never be a job costs one attempt. Raises when the message should be delivered again.
+    """
+    try:
+        await _take_from_bus(body, delivery, durable)
+    except PermanentError as error:
+        await dead_letters.bury_message(
+            delivery.source,
+            delivery.message_id,
+            body,
+            error,
+            attempts=delivery.attempt,
+            first_seen=delivery.enqueued_at,
+            reply_to=delivery.reply_to,
+        )
 
 
 async def _take(body: bytes, delivery: Delivery, durable: DurableOrchestrationClient) -> None:
-    envelope = open_envelope(_with_defaults(body, delivery))
+    envelope = job_message.read(body, delivery.message_id, delivery.inserted_at)
     if envelope.hand_over:
-        await _take_over(envelope, delivery)
+        await _take_over(envelope, delivery, durable)
         return
-    job = parse(envelope)
+    job = parse(envelope, source=delivery.source)
+    entry = (await _enter(job)).entry
+    if await _is_settled(entry):
+        return
     if job.kind.orchestrator:
-        await submit(job, durable)
+        await _hand_on(job, entry, durable, may_exist=True)
         return
+    # The whole input is here, so its claim is written only if the job fails.
+    whole, keep = job.input.model_dump(by_alias=True), partial(keep_whole, job, entry)
+    await single_activity.run(job.kind, replace(entry.job, claim=None), whole, delivery, keep)
+
+
+async def _take_from_bus(body: bytes, delivery: BusDelivery, durable: DurableOrchestrationClient) -> None:
+    envelope = job_message.read(body, delivery.message_id, delivery.enqueued_at, delivery.correlation_id)
+    if envelope.hand_over:
+        kind, entry = await handed_over(envelope)
+        if await _is_settled(entry):
+            return
+        if kind.orchestrator:
+            await _start_again(envelope, entry, durable)
+        else:
+            await clients().queue("jobs").send_message(body.decode())
+        return
+    job = parse(envelope, source=delivery.source, reply_to=delivery.reply_to)
     submission = await _enter(job)
-    if not submission.entry.is_final:
-        await single_activity.run(
-            job.kind, replace(submission.entry.job, claim=None), job.input.model_dump(by_alias=True), delivery
-        )
+    if not await _is_settled(submission.entry):
+        await _hand_on(job, submission.entry, durable, may_exist=not submission.is_new)
+
+
+async def keep_whole(job: Job, entry: Entry) -> None:
+    """Keep what starts a job again whose message had its whole input, sensitive or not."""
+    if entry.job.claim:
+        await claim_check.write(entry.job.claim, job.content)
+    await bodies.keep_job(entry.job, job.travelling_input)
+
+
+async def _is_settled(entry: Entry) -> bool:
+    """Whether the job has ended. If it has failed, and an earlier delivery could not bury it, it is buried now."""
+    if entry.is_final:
+        await dead_letters.bury_job(entry)
+    return entry.is_final
+
+
+async def _hand_on(job: Job, entry: Entry, durable: DurableOrchestrationClient, *, may_exist: bool) -> None:
+    if entry.state != ledger.PENDING:
+        return
+    if job.kind.orchestrator:
+        await _start(job, entry.job, durable, may_exist=may_exist)
+    else:
+        await _enqueue(job, entry.job)
 
 
 async def _enter(job: Job) -> Submission:
@@ -122,28 +200,30 @@ async def _enqueue(job: Job, ref: ledger.JobRef) -> None:
     await clients().queue(queue).send_message(strict_json.canonical(message).decode())
 
 
-async def _take_over(envelope: Envelope, delivery: Delivery) -> None:
+async def handed_over(envelope: Envelope) -> tuple[Kind, Entry]:
+    """The job that the app itself has put into a queue. Raises NotAJobError when it was somebody else."""
     kind = kind_named(envelope.kind)
-    try:
+    with suppress(JobNotFoundError):
         entry = await ledger.get(kind.name, envelope.id)
-    except JobNotFoundError:
-        entry = None
-    if entry is None or kind.activity is None:
-        raise NotAJobError('"handOver" is for the app itself: leave it out')
-    if not entry.is_final:
-        await single_activity.run(kind, entry.job, envelope.input, replace(delivery, message_id=envelope.hand_over))
+        # What waits in a claim nobody can change; what travels must be what was submitted.
+        if entry.job.claim or parse(envelope).digest == entry.digest:
+            return kind, entry
+    raise NotAJobError('"handOver" is for the app itself: leave it out')
 
 
-def fields_of(body: bytes) -> Any:
-    """What a job message says. Raises NotAJobError when it is not plain JSON."""
-    if BASE64_OF_AN_OBJECT.fullmatch(body):
-        raise NotAJobError("the message looks like base64: this app's queues take plain JSON, so send it unencoded")
-    return strict_json.loads(body)
+async def _take_over(envelope: Envelope, delivery: Delivery, durable: DurableOrchestrationClient) -> None:
+    kind, entry = await handed_over(envelope)
+    if await _is_settled(entry):
+        return
+    if kind.orchestrator:
+        await _start_again(envelope, entry, durable)
+        return
+    delivery = replace(delivery, message_id=envelope.hand_over)
+    keep = partial(bodies.keep_job, entry.job, envelope.input)
+    await single_activity.run(kind, entry.job, envelope.input, delivery, keep)
 
 
-def _with_defaults(body: bytes, delivery: Delivery) -> Any:
-    fields = fields_of(body)
-    if isinstance(fields, dict):
-        fields.setdefault("id", delivery.message_id)
-        fields.setdefault("enqueuedAt", delivery.inserted_at)
-    return fields
+async def _start_again(envelope: Envelope, entry: Entry, durable: DurableOrchestrationClient) -> None:
+    if entry.job.claim:
+        envelope = envelope.model_copy(update={"input": await claim_check.read(entry.job.claim)})
+    await _hand_on(parse(envelope), entry, durable, may_exist=True)

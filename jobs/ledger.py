@@ -215,15 +215,6 @@ async def withdraw(entry: Entry) -> bool:
     return True
 
 
-async def give_up(entry: Entry, error: Mapping[str, Any]) -> bool:
-    """Fail a job that has not begun and whose message rests among the dead. False when it has begun meanwhile."""
-    changes = {"state": FAILED, "completedAt": now(), "error": json.dumps(error), "buried": True}
-    if await _merge(entry.job, entry.tag, changes) is None:
-        return False
-    telemetry.job_ended(entry.job, FAILED, wait_seconds=None, run_seconds=None, attempt=0, error=error)
-    return True
-
-
 async def mark_buried(entry: Entry) -> None:
     """Enter that this failure of the job has a dead letter, unless the job was opened again since."""
     while entry.failure and not entry.is_buried:

@@ -113,7 +113,7 @@ class Saga:
         description = error.to_dict()
         if open_compensations:
             description["openCompensations"] = open_compensations
-        yield from self._end("Failed", error=description)
+        yield from self._end("Failed", error=description, jobInput=self.input)
         if open_compensations:
             raise CompensationFailedError(f"not undone: {', '.join(open_compensations)}; do it by hand")
         return {"status": "Failed"}

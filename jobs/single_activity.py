@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import ledger, results, telemetry
+from jobs import bodies, dead_letters, ledger, results, telemetry
 from jobs.call import Call
 from jobs.catalog import Kind
-from jobs.errors import DeadlineExceededError, JobBusyError, JobError, JobFinishedError, TransientError
+from jobs.clients import clients
+from jobs.errors import (
+    DeadlineExceededError,
+    JobBusyError,
+    JobError,
+    JobFinishedError,
+    SettingMissingError,
+    TransientError,
+)
 from jobs.ledger import JobRef
 
 
@@ -24,12 +33,19 @@ class Delivery:
     """Whether the host moves the message to the poison queue when this delivery fails."""
     inserted_at: str | None = None
 
+    @property
+    def source(self) -> str:
+        """What statuses and dead letters call the queue."""
+        return f"storage:{self.queue}"
 
-async def run(kind: Kind, job: JobRef, payload: dict[str, Any], delivery: Delivery) -> None:
+
+async def run(
+    kind: Kind, job: JobRef, payload: dict[str, Any], delivery: Delivery, keep: Callable[[], Awaitable[None]]
+) -> None:
     """Do the job, unless it is done or another message's delivery is doing it.
 
-    Returns when the job has ended, well or for good badly. Raises when the message should be delivered again; after its
-    last delivery the job is Failed and the message goes to the poison queue.
+    Returns when the job has ended, well or for good badly: then it is buried. Raises when the message should be
+    delivered again. `keep` is called before the job fails, and keeps what starts it again.
     """
     try:
         begun = await ledger.begin(job, runner=delivery.message_id, attempt=delivery.attempt)
@@ -40,12 +56,24 @@ async def run(kind: Kind, job: JobRef, payload: dict[str, Any], delivery: Delive
             result = await _do(kind, Call(job, kind.name, payload, delivery.attempt))
         except JobError as error:
             telemetry.step_failed(error, attempt=delivery.attempt)
-            if delivery.is_last or not error.retryable:
-                await ledger.end(job, begun, ledger.FAILED, error=error.to_dict())
-            if error.retryable:
+            if error.retryable and not delivery.is_last:
                 raise
+            await keep()
+            await ledger.end(job, begun, ledger.FAILED, error=error.to_dict())
+            await _bury(job, delivery)
         else:
             await ledger.end(job, begun, ledger.COMPLETED, **await results.store(job, result))
+
+
+async def _bury(job: JobRef, delivery: Delivery) -> None:
+    """Bury the job, or have it wait for the Service Bus in the poison queue, whose relay tries until it is buried."""
+    entry = await ledger.get(job.kind, job.id)
+    try:
+        await dead_letters.bury_job(entry)
+    except (TransientError, SettingMissingError) as error:
+        telemetry.burial_postponed(error)
+        starts_it_again = await bodies.read(bodies.of_job(job))
+        await clients().queue(f"{delivery.queue}-poison").send_message(starts_it_again.decode())
 
 
 async def _do(kind: Kind, call: Call) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jobs.errors import JobError
     from jobs.ledger import JobRef
+    from jobs.letters import Letter
 
 logger = logging.getLogger("nightshift")
 
@@ -66,9 +67,43 @@ def order_event_ignored(newest: int) -> None:
     _event(logging.INFO, "OrderEventIgnored", newest=newest)
 
 
-def message_parked(queue: str, message_id: str, error: JobError) -> None:
-    """A message was no job and will not be tried again."""
-    _event(logging.ERROR, "MessageParked", queue=queue, messageId=message_id, error=error.to_dict())
+def dead_lettered(letter: Letter) -> None:
+    """Something failed for good, and rests in a dead-letter queue."""
+    said = {"reason": letter.reason, "source": letter.source, "messageId": letter.message_id, "kind": letter.kind}
+    said |= {"id": letter.job_id, "correlationId": letter.correlation_id, "attempts": letter.attempts}
+    said |= {"errorType": letter.error_type, "description": letter.description}
+    _event(logging.ERROR, "DeadLettered", **{name: value for name, value in said.items() if value is not None})
+
+
+def letter_settled(event: str, letter_id: str, letter: Letter, where: str | None) -> None:
+    """An operator had a dead letter replayed or discarded: `event` is LetterReplayed or LetterDiscarded."""
+    said = {"letter": letter_id, "reason": letter.reason, "kind": letter.kind, "id": letter.job_id, "where": where}
+    _event(logging.INFO, event, **{name: value for name, value in said.items() if value is not None})
+
+
+def burial_postponed(error: JobError) -> None:
+    """The Service Bus is away; what is to be buried waits in a poison queue."""
+    _event(logging.WARNING, "BurialPostponed", error=error.to_dict())
+
+
+def move_unfinished(error: Exception) -> None:
+    """Letters were sent, and could not be moved to the dead-letter queue: the next mover or the watchdog does it."""
+    _event(logging.WARNING, "MoveUnfinished", error=type(error).__name__)
+
+
+def poison_ignored(source: str, message_id: str, why: str) -> None:
+    """A message that kept failing was not needed any more."""
+    _event(logging.INFO, "PoisonIgnored", source=source, messageId=message_id, why=why)
+
+
+def watched(report: Mapping[str, Any]) -> None:
+    """What the watchdog saw and did."""
+    _event(logging.INFO, "Watched", **report)
+
+
+def alert(what: str, **figures: Any) -> None:
+    """A figure is past its threshold: a person should look."""
+    _event(logging.ERROR, "Alert", what=what, **figures)
 
 
 def _event(level: int, name: str, **fields: Any) -> None:

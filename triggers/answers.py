@@ -12,12 +12,15 @@ import aiohttp
 import azure.functions as func
 from azure.core.exceptions import AzureError
 
+from jobs.bodies import BodyMissingError
 from jobs.errors import (
     InvalidInputError,
     JobConflictError,
     JobError,
     JobNotFoundError,
+    LetterNotFoundError,
     NotAJobError,
+    ReplayRefusedError,
     SettingMissingError,
     TooLargeError,
     TooLateError,
@@ -34,6 +37,9 @@ _STATUS: dict[type[JobError], tuple[int, str]] = {
     InvalidInputError: (400, "Invalid input"),
     UnknownKindError: (404, "Unknown kind"),
     JobNotFoundError: (404, "No such job"),
+    LetterNotFoundError: (404, "No such dead letter"),
+    BodyMissingError: (409, "Nothing to replay"),
+    ReplayRefusedError: (409, "Not to be replayed"),
     JobConflictError: (409, "The id is taken"),
     TooLateError: (409, "Too late"),
     TooLargeError: (413, "Too large"),

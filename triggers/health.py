@@ -9,6 +9,7 @@ import azure.durable_functions as df
 import azure.functions as func
 from azure.core.exceptions import AzureError
 
+from jobs import letters
 from jobs.clients import CONTAINERS, QUEUES, TABLES, clients
 from jobs.errors import SettingMissingError
 from jobs.settings import settings
@@ -23,12 +24,12 @@ PATIENCE = 5.0
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answering
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """Without storage no job is accepted: 503. Without the gateway or the mail server jobs wait: 200, degraded."""
+    """Without storage no job is accepted: 503. Without anything else some jobs wait: 200, degraded."""
     await _check(clients().provide)
     needed = {f"table {name}": _table(name) for name in TABLES}
     needed |= {f"container {name}": _container(name) for name in CONTAINERS}
     needed |= {f"queue {name}": _queue(name) for name in QUEUES}
-    used = {"payment gateway": _gateway, "mail server": _mail_server}
+    used = {"payment gateway": _gateway, "mail server": _mail_server, "service bus": _service_bus}
     checks = needed | used
     found = dict(zip(checks, await asyncio.gather(*map(_check, checks.values())), strict=True))
     missing = [name for name in needed if not found[name]["ok"]]
@@ -79,6 +80,12 @@ async def _gateway() -> None:
     url = settings().required("payment_gateway_url")
     async with clients().http.get(url, allow_redirects=False):
         # Any answer will do: it is there.
+        return
+
+
+async def _service_bus() -> None:
+    # Opening it says that the bus is there and has what the app needs of it.
+    async with clients().service_bus.get_queue_sender(letters.POISON_JOBS):
         return
 
 

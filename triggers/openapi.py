@@ -12,6 +12,7 @@ from triggers.answers import answer_json, answering
 blueprint = df.Blueprint()
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
+DEAD_LETTER = {"$ref": "#/components/schemas/DeadLetter"}
 STATUS = {"$ref": "#/components/schemas/Status"}
 
 
@@ -32,6 +33,19 @@ def describe() -> dict[str, Any]:
                 "Ask a job to stop and to undo what it did.", _named(), {202: STATUS, 404: PROBLEM, 409: PROBLEM}
             )
         },
+        "/api/dead-letters": {"get": _list_dead_letters() | ADMIN},
+        "/api/dead-letters/{id}": {
+            "get": _operation("Look at a dead letter.", [LETTER, WITH_BODY], {200: DEAD_LETTER, 404: PROBLEM}) | ADMIN,
+            "delete": _operation("Throw a dead letter away.", [LETTER], {204: {}, 404: PROBLEM, 503: PROBLEM}) | ADMIN,
+        },
+        "/api/dead-letters/{id}/replay": {
+            "post": _operation(
+                "Put what failed back to where it came from, twice at most.",
+                [LETTER],
+                {202: REPLAYED} | dict.fromkeys((404, 409, 503), PROBLEM),
+            )
+            | ADMIN
+        },
         "/api/health": {"get": _operation("Whether the app reaches what it needs.", [], {200: {}, 503: {}}) | OPEN},
     }
     return {
@@ -39,11 +53,13 @@ def describe() -> dict[str, Any]:
         "info": {"title": "Nightshift jobs", "version": "1"},
         "security": [{"functionKey": []}],
         "paths": paths,
-        "components": {"schemas": _schemas(), "securitySchemes": {"functionKey": FUNCTION_KEY}},
+        "components": {"schemas": _schemas(), "securitySchemes": {"functionKey": FUNCTION_KEY, "adminKey": ADMIN_KEY}},
     }
 
 
 OPEN = {"security": []}
+ADMIN = {"security": [{"adminKey": []}]}
+ADMIN_KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key", "description": "The host's master key."}
 FUNCTION_KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key"}
 
 PRIORITY = "Which queue a job without orchestration waits in. An orchestration starts at once, behind no backlog."
@@ -81,6 +97,17 @@ def _list() -> dict[str, Any]:
     return _operation("List jobs, ordered by kind and id.", parameters, {200: page, 400: PROBLEM, 404: PROBLEM})
 
 
+def _list_dead_letters() -> dict[str, Any]:
+    parameters = [
+        _parameter("query", "reason", "Only those with this reason."),
+        _parameter("query", "kind", "Only those of jobs of this kind."),
+        _parameter("query", "olderThan", "Only older ones: 90s, 30m, 12h, 7d."),
+        _parameter("query", "top", "So many at most.", {"type": "integer", "minimum": 1, "maximum": 1000}),
+    ]
+    found = {"type": "object", "properties": {"deadLetters": {"type": "array", "items": DEAD_LETTER}}}
+    return _operation("List dead letters: who, why and since when.", parameters, {200: found, 400: PROBLEM})
+
+
 def _named() -> list[dict[str, Any]]:
     return [
         {"in": "path", "name": "kind", "required": True, "schema": {"enum": sorted(KINDS)}},
@@ -100,9 +127,17 @@ def _operation(summary: str, parameters: list[dict[str, Any]], answers: dict[int
     return {"summary": summary, "parameters": parameters, "responses": responses}
 
 
+LETTER = _parameter("path", "id", "As a list names it: `poison-jobs-17`.") | {"required": True}
+WITH_BODY = _parameter("query", "body", "`true`: with what failed, which may be sensitive.", {"type": "boolean"})
+REPLAYED = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "done": {"type": "boolean"}, "where": {"type": "string"}},
+}
+
 _MEANING = {
     200: "As it is now",
-    202: "Accepted; Location says where to look",
+    202: "Accepted",
+    204: "It is gone",
     400: "Not right; each wrong field is named",
     404: "There is none",
     409: "Not in this state",
@@ -112,7 +147,7 @@ _MEANING = {
 
 
 def _schemas() -> dict[str, Any]:
-    schemas: dict[str, Any] = {"Status": _STATUS_SCHEMA, "Problem": _PROBLEM_SCHEMA}
+    schemas: dict[str, Any] = {"Status": _STATUS_SCHEMA, "Problem": _PROBLEM_SCHEMA, "DeadLetter": _LETTER_SCHEMA}
     for kind in KINDS.values():
         schema = kind.input_model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= schema.pop("$defs", {})
@@ -153,6 +188,22 @@ _STATUS_SCHEMA = {
         "result": {},
         "resultUrl": {"type": "string", "format": "uri"},
         "error": _ERROR_SCHEMA,
+    },
+}
+_LETTER_SCHEMA = {
+    "type": "object",
+    "required": ["id", "queue", "source", "reason", "description", "enqueuedAt"],
+    "properties": {
+        **{name: {"type": "string"} for name in ("id", "queue", "source", "messageId", "reason", "description")},
+        **{
+            name: {"type": ["string", "null"]}
+            for name in ("kind", "jobId", "correlationId", "errorType", "sessionId", "replyTo")
+        },
+        "attempts": {"type": "integer"},
+        "enqueuedAt": {"type": "string", "format": "date-time"},
+        "firstSeen": _TIME,
+        "body": {"type": "string", "description": "What failed, when it was asked for and is text."},
+        "bodyBase64": {"type": "string", "description": "The same, when it is no text."},
     },
 }
 _PROBLEM_SCHEMA = {

@@ -1,0 +1,113 @@
+"""Putting back: how what failed is started again where it came from, so that it happens once however often it is tried.
+
+A message goes back to its queue as it was. Of a job that has failed, the ledger's row is opened again, and the message
+that starts it says no more than which job it is.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+
+from jobs import bodies, job_message, ledger, letters, replay_count, strict_json
+from jobs.catalog import kind_named
+from jobs.clients import clients
+from jobs.dead_letters import OPEN_COMPENSATIONS
+from jobs.errors import JobNotFoundError, ReplayRefusedError
+from jobs.ledger import Entry
+from jobs.letters import DeadLetter, Letter
+
+if TYPE_CHECKING:
+    from azure.servicebus import ServiceBusReceivedMessage
+
+JOB_QUEUES = ("storage:jobs", "storage:jobs-urgent", "servicebus:jobs")
+"""Where a message is a job, and its id the job's if it names no other."""
+
+
+async def put_back(message: ServiceBusReceivedMessage, dead: DeadLetter) -> str:
+    """Start what failed again, and return where it went. After an interruption it is harmless to do it again.
+
+    Raises ReplayRefusedError, BodyMissingError, UnknownKindError.
+    """
+    letter = dead.letter
+    if letter.body and letter.body.startswith(bodies.JOBS):
+        return await _run_again(dead)
+    body = await dead.body()
+    if letter.source in JOB_QUEUES:
+        body = job_message.with_id(body, letter.message_id)
+    await replay_count.enter(dead.id, letters.digest(letter.source, body))
+    if letter.source.startswith("blob:"):
+        await _touch(letter.source.removeprefix("blob:"), body)
+    else:
+        await _send(letter.source, body, dead, message)
+    return letter.source
+
+
+async def _run_again(dead: DeadLetter) -> str:
+    """Put back a job. The ledger knows how far an earlier try of this replay has come."""
+    letter = dead.letter
+    where = letter.source if letter.source in JOB_QUEUES else JOB_QUEUES[0]
+    entry = await _entry(letter)
+    left_open = (entry.error or {}).get(OPEN_COMPENSATIONS)
+    if left_open and entry.failure == letter.message_id:
+        raise ReplayRefusedError(
+            f"{', '.join(left_open)} failed when the job was undone: settle that by hand, submit the job under a new "
+            "id and discard this dead letter"
+        )
+    await replay_count.enter(dead.id, letters.digest(letter.source, letter.kind, letter.job_id))
+    while entry.failure == letter.message_id:
+        # What an orchestration did was undone and must be done anew; an activity may have done its work unseen.
+        was_undone = kind_named(entry.job.kind).orchestrator is not None
+        entry = await ledger.reopen(entry, in_new_run=was_undone) or await _entry(letter)
+    if entry.state == ledger.PENDING and entry.reopened_by == letter.message_id:
+        # Under a new name: of two such messages one does the job, and the other finds it being done.
+        fields = json.loads(await dead.body()) | {"handOver": uuid4().hex}
+        await _send(where, strict_json.canonical(fields), dead)
+    # Otherwise it was put back before, and has begun since.
+    return where
+
+
+async def _entry(letter: Letter) -> Entry:
+    try:
+        return await ledger.get(letter.kind, letter.job_id)
+    except JobNotFoundError as error:
+        raise ReplayRefusedError(f"{error}: was its row deleted? Submit it, and discard this dead letter") from None
+
+
+async def _send(where: str, body: bytes, dead: DeadLetter, original: ServiceBusReceivedMessage | None = None) -> None:
+    door, _, queue = where.partition(":")
+    if door == "storage":
+        await clients().queue(queue).send_message(body.decode("utf-8", "replace"))
+        return
+    from azure.servicebus import ServiceBusMessage
+
+    is_native = original is not None and dead.content is not None
+    message = ServiceBusMessage(
+        body,
+        # The same in each try of this replay, and another in the next: what fails again is another failure.
+        message_id=letters.digest("replay", dead.id),
+        session_id=dead.letter.session_id,
+        reply_to=dead.letter.reply_to,
+        correlation_id=original.correlation_id if is_native else dead.letter.correlation_id,
+    )
+    async with clients().service_bus.get_queue_sender(queue) as sender:
+        await sender.send_messages(message)
+
+
+async def _touch(place: str, body: bytes) -> None:
+    """Give the blob a new ETag, so that its trigger fires again; unless it has one already, for then it did."""
+    container, _, name = place.partition("/")
+    blob = clients().container(container).get_blob_client(name)
+    try:
+        found = await blob.get_blob_properties()
+        if found.etag == strict_json.loads(body)["ETag"]:
+            guard = {"etag": found.etag, "match_condition": MatchConditions.IfNotModified}
+            await blob.set_blob_metadata(found.metadata, **guard)
+    except ResourceModifiedError:
+        return
+    except ResourceNotFoundError:
+        raise ReplayRefusedError(f"the blob {place} is gone: upload it, and discard this dead letter") from None
