@@ -1,6 +1,7 @@
 """Function apps under test: the host in the test's process, moved by ordinary synchronous calls.
 
-As a pytest plugin (`pytest_plugins = ["devhost.testing"]`) it brings the fixtures `azurite` and `devhost_host`.
+As a pytest plugin (`pytest_plugins = ["devhost.testing"]`) it brings the fixtures `azurite`, `service_bus` and
+`devhost_host`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from devhost.clock import Clock, VirtualClock
 from devhost.host import Host
 from devhost.host_options import HostOptions
 from devhost.invocation import InvocationRecord
+from devhost.servicebus.in_process import InProcessServiceBus
 
 _THREAD_NAME = "devhost"
 # As fast as the real host's setting goes: a test should not wait for a poll.
@@ -238,6 +240,16 @@ async def _cancel_tasks() -> None:
 def azurite(request: pytest.FixtureRequest) -> Iterator[Azurite]:
     """Azurite in memory on free ports, for the whole session; see its `connection_string`."""
     with Azurite(search_from=request.config.rootpath) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def service_bus(request: pytest.FixtureRequest) -> Iterator[InProcessServiceBus]:
+    """A Service Bus in memory on free ports, for the whole session, with the entities of the root's servicebus.json.
+
+    See its `connection_string`; `clear()` drops all messages.
+    """
+    with InProcessServiceBus(request.config.rootpath / "servicebus.json") as running:
         yield running
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable
 
 from aiohttp import web
 
+from devhost.servicebus.access import SharedAccessPolicy
 from devhost.servicebus.admin_api import AdminApi, Request
 from devhost.servicebus.broker import Broker
 
@@ -20,11 +20,11 @@ class AdminServer:
     """Serves one broker on a socket that listens already."""
 
     def __init__(
-        self, broker: Broker, listening: socket.socket, now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+        self, broker: Broker, listening: socket.socket, policy: SharedAccessPolicy, now: Callable[[], int]
     ) -> None:
         """`now` answers in ms since 1970."""
         self._broker = broker
-        self._api = AdminApi(broker, now)
+        self._api = AdminApi(broker, policy, now)
         self._socket = listening
         app = web.Application(client_max_size=_LARGEST_BODY)
         app.router.add_get("/health", self._health)

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element, SubElement
 
+from devhost.servicebus.access import SharedAccessPolicy
 from devhost.servicebus.atom import CONNECT, entry_bytes, error_bytes, format_moment, make_entry, make_feed, read_entry
 from devhost.servicebus.atom_descriptions import read_description, write_description
 from devhost.servicebus.atom_rules import read_rule, write_rule
 from devhost.servicebus.broker import Broker
 from devhost.servicebus.descriptions import QueueDescription, RuleDescription, SubscriptionDescription, TopicDescription
 from devhost.servicebus.errors import ArgumentError, EntityNotFoundError, ServiceBusError, UnauthorizedError
-from devhost.servicebus.sas import check_token
 
 Item = TypeVar("Item")
 
@@ -52,16 +52,17 @@ class Answer(NamedTuple):
 class AdminApi:
     """The operations, on one broker."""
 
-    def __init__(self, broker: Broker, now: Callable[[], int]) -> None:
+    def __init__(self, broker: Broker, policy: SharedAccessPolicy, now: Callable[[], int]) -> None:
         """`now` answers in ms since 1970."""
         self.broker = broker
+        self.policy = policy
         self.now = now
         self.started_at = now()
 
     def handle(self, request: Request) -> Answer:
         """Carry a request out. Does not raise: what is wrong with it becomes an answer."""
         try:
-            check_token(request.headers.get("Authorization", ""), self.now())
+            self.policy.check_token(request.headers.get("Authorization"), f"{request.address}{request.path}")
             return _Call(self, request).run()
         except ServiceBusError as error:
             return Answer(error.status, error_bytes(error.status, str(error)))
@@ -208,11 +209,12 @@ class _Call:
     def _check_forwarding(self, description: Any) -> None:
         """Who forwards must show that it may send to what it forwards to."""
         for header, attribute in _SUPPLEMENTS.items():
-            if getattr(description, attribute, None):
+            target = getattr(description, attribute, None)
+            if target:
                 token = self._request.headers.get(header)
                 if token is None:
                     raise UnauthorizedError(f"To forward, the request must carry the header {header} with a token.")
-                check_token(token, self._api.now())
+                self._api.policy.check_token(token, target)
 
     def _number(self, name: str, default: int) -> int:
         text = self._request.query.get(name, str(default))
