@@ -22,6 +22,9 @@ from devhost.servicebus.store import CallSoon, Store
 from devhost.servicebus.target import Target
 from devhost.servicebus.topic import Topic
 
+_RETRY_AFTER = 500
+"""How many ms after a commit that failed the next one is tried."""
+
 
 class Broker:
     """One namespace with its entities and messages.
@@ -36,7 +39,7 @@ class Broker:
         self._directory = Directory(store, now)
         self._namespace = self._directory.namespace
         self._directory.restore(store.load())
-        store.start(call_soon)
+        store.start(call_soon, self._retry)
 
     # --- messages ---------------------------------------------------------------------------------------------------
 
@@ -164,7 +167,7 @@ class Broker:
             self.delete_subscription(name, subscription)
         del self._directory.topics[topic.path.lower()]
         self._directory.remove(topic.entity_id)
-        topic.clear()
+        topic.delete()
 
     # --- subscriptions ----------------------------------------------------------------------------------------------
 
@@ -249,6 +252,9 @@ class Broker:
         self._directory.remove(self._directory.rule_ids.pop((entity.entity_id, name.lower())))
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _retry(self, commit: Callable[[], None]) -> None:
+        self._namespace.agenda.at(self._namespace.now() + _RETRY_AFTER, lambda _: commit(), None)
 
     def _queue_entity(self, name: str) -> QueueEntity:
         entity = self._directory.queues.get(name.strip("/").lower())

@@ -33,6 +33,7 @@ class BrokeredMessage:
         "token",
         "locked_until",
         "appointment",
+        "is_stored",
     )
 
     def __init__(self, row_id: int, message: Message) -> None:
@@ -55,6 +56,8 @@ class BrokeredMessage:
         self.locked_until: int | None = None
         self.appointment: list[Any] | None = None
         """What the agenda holds for it: the end of its lock, else of its life, else of its waiting."""
+        self.is_stored = False
+        """Whether the store has a row of it, perhaps an older one. For the store alone."""
 
     def renumber(self, sequence_number: int) -> None:
         """Another entity, or the end of its waiting, gives it a new number; the first one stays known."""

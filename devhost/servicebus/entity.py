@@ -175,3 +175,4 @@ class QueueEntity(Target):
         """It is no more."""
         self.dismiss(EntityNotFoundError(f"'{self.path}' was deleted."))
         self.clear()
+        self.log.delete()

@@ -62,6 +62,11 @@ class MessageLog:
         self.size_in_bytes = self.scheduled = 0
         self._store.remove_messages(self.queue_id)
 
+    def delete(self) -> None:
+        """There is no such entity any more."""
+        self.clear()
+        self._store.remove_number(self.queue_id)
+
     def _count(self, message: BrokeredMessage, sign: int) -> None:
         self.size_in_bytes += sign * message.size
         if message.state is MessageState.SCHEDULED:

@@ -56,8 +56,11 @@ class Store(Protocol):
     def load(self) -> StoredState:
         """What has survived. Called once, before anything else."""
 
-    def start(self, call_soon: CallSoon | None) -> None:
-        """Commit by way of `call_soon`, once for all changes until then; None: whenever somebody waits for it."""
+    def start(self, call_soon: CallSoon | None, retry: CallSoon) -> None:
+        """Commit by way of `call_soon`, once for all changes until then; None: whenever somebody waits for it.
+
+        `retry` has a commit that failed called again in a while.
+        """
 
     def save_entity(self, entity: StoredEntity) -> None:
         """A new or changed entity."""
@@ -76,6 +79,9 @@ class Store(Protocol):
 
     def save_number(self, queue_id: int, number: int) -> None:
         """The last sequence number given."""
+
+    def remove_number(self, queue_id: int) -> None:
+        """A queue that is no more."""
 
     def save_session(self, session: StoredSession) -> None:
         """A session's state."""
@@ -103,7 +109,7 @@ class MemoryStore:
         """Nothing has survived."""
         return StoredState()
 
-    def start(self, call_soon: CallSoon | None) -> None:
+    def start(self, call_soon: CallSoon | None, retry: CallSoon) -> None:
         """There is nothing to commit."""
 
     def save_entity(self, entity: StoredEntity) -> None:
@@ -122,6 +128,9 @@ class MemoryStore:
         """Not kept."""
 
     def save_number(self, queue_id: int, number: int) -> None:
+        """Not kept."""
+
+    def remove_number(self, queue_id: int) -> None:
         """Not kept."""
 
     def save_session(self, session: StoredSession) -> None:

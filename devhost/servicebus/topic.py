@@ -101,6 +101,11 @@ class Topic(Target):
         self.log.clear()
         self.duplicates.clear()
 
+    def delete(self) -> None:
+        """It is no more."""
+        self.clear()
+        self.log.delete()
+
     def _hold(self, message: BrokeredMessage) -> None:
         self.log.add(message)
 

@@ -308,7 +308,7 @@ def test_disabled_queues_refuse_what_their_status_says() -> None:
     bench.listen(path="out")
 
 
-@pytest.mark.parametrize("path", ["nothing", "q/Subscriptions/s", "nothing/$DeadLetterQueue", "nothing/Subscriptions/s"])
+@pytest.mark.parametrize("path", ["none", "q/Subscriptions/s", "none/$DeadLetterQueue", "none/Subscriptions/s"])
 def test_what_is_not_there_is_not_found(bench: Bench, path: str) -> None:
     with pytest.raises(EntityNotFoundError, match="could not be found"):
         bench.broker.queue(path)

@@ -80,6 +80,10 @@ class Bench:
         self.time = START
         self.broker = Broker(store or MemoryStore(), lambda: self.time)
 
+    def reopen(self, store: Store) -> None:
+        """A new broker on what the store has."""
+        self.broker = Broker(store, lambda: self.time)
+
     def create(self, name: str = "q", **fields: Any) -> MessageQueue:
         self.broker.create_queue(QueueDescription(name, **fields))
         return self.broker.queue(name)
