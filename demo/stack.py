@@ -1,4 +1,4 @@
-"""Azurite, the sandbox and the app on the local host, together; `python -m demo.stack` keeps them up for a person."""
+"""Azurite, the bus, the sandbox and the app on the local host together; `python -m demo.stack` keeps them up."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import httpx
 from rich.console import Console
@@ -22,6 +23,7 @@ from devhost.errors import DevhostError
 STANDARD_AZURITE = Ports(10000, 10001, 10002)
 STANDARD_PORT = 7071
 STANDARD_SANDBOX = (7080, 7025)
+STANDARD_BUS = (5672, 5300)
 
 TO_TRY = """
 [bold]The shop is open.[/] Try this in another terminal; Ctrl-C closes, and everything is forgotten.
@@ -60,6 +62,11 @@ class Stack:
         """Of the storage account."""
         return self.settings["AzureWebJobsStorage"]
 
+    @property
+    def service_bus(self) -> str:
+        """The connection string of the Service Bus."""
+        return self.settings["AzureWebJobsServiceBus"]
+
     def jobs(self, *arguments: str) -> str:
         """Run an operator's command, `python -m jobs …`, and return what it prints. Raises StartError."""
         return run_to_end("python -m jobs", [sys.executable, "-m", "jobs", *arguments], self.settings)
@@ -71,13 +78,14 @@ def stack(
     azurite_ports: Ports | None = None,
     port: int | None = None,
     sandbox_ports: tuple[int, int] = (0, 0),
+    bus_ports: tuple[int, int] = (0, 0),
     logs: Path,
     host_log: Path | None,
 ) -> Iterator[Stack]:
-    """Start all three, with the sample stock, on free ports unless told otherwise; stop them in the opposite order.
+    """Start all four, with the sample stock, on free ports unless told otherwise; stop them in the opposite order.
 
-    `host_log` None lets the host write where this process writes. Nothing is kept: storage is in memory, and the task
-    hub, which must not outlive it, in a folder that is deleted.
+    `host_log` None lets the host write where this process writes. Nothing is kept: storage and the Service Bus are in
+    memory, and the task hub, which must not outlive them, in a folder that is deleted.
     Raises StartError, and devhost.errors.ServiceUnavailableError for Azurite.
     """
     port = port or free_port()
@@ -85,32 +93,46 @@ def stack(
     with (
         TemporaryDirectory(prefix="nightshift-") as folder,
         Azurite(ports=azurite_ports, search_from=ROOT) as azurite,
-        _sandbox(sandbox_ports, logs / "sandbox.log") as ready,
+        _sandbox(sandbox_ports, logs / "sandbox.log") as sandbox,
+        _service_bus(bus_ports, logs / "service-bus.log") as bus,
     ):
-        settings = _settings(azurite.connection_string, ready)
+        settings = _settings(azurite.connection_string, bus["connectionString"], sandbox)
         command = on_leash("devhost", "start", "--port", str(port), "--task-hub", str(Path(folder) / "hub.sqlite3"))
         with Process("the host (python -m devhost start)", command, env=settings, log=host_log) as host:
             host.wait_until(lambda: _is_running(app))
-            running = Stack(app, ready["url"], settings, host)
+            running = Stack(app, sandbox["url"], settings, host)
             running.jobs("stock", "load", "samples/stock.json")
             yield running
 
 
-@contextlib.contextmanager
-def _sandbox(ports: tuple[int, int], log: Path) -> Iterator[dict[str, str]]:
+def _sandbox(ports: tuple[int, int], log: Path) -> contextlib.AbstractContextManager[dict[str, Any]]:
     """The sandbox as a process of its own, and its ready line."""
     command = on_leash("sandbox", "--port", str(ports[0]), "--smtp-port", str(ports[1]))
-    with Process("the sandbox (python -m sandbox)", command, log=log, grace=5.0) as process:
+    return _server("the sandbox (python -m sandbox)", command, log)
+
+
+def _service_bus(ports: tuple[int, int], log: Path) -> contextlib.AbstractContextManager[dict[str, Any]]:
+    """The Service Bus as a process of its own, and its ready line."""
+    command = on_leash("devhost.servicebus", "--config", str(ROOT / "servicebus.json"), "--memory")
+    command += ["--port", str(ports[0]), "--admin-port", str(ports[1])]
+    return _server("the Service Bus (python -m devhost.servicebus)", command, log)
+
+
+@contextlib.contextmanager
+def _server(name: str, command: list[str], log: Path) -> Iterator[dict[str, Any]]:
+    """A process that says in one line of JSON that it is ready, and where."""
+    with Process(name, command, log=log, grace=5.0) as process:
         process.wait_until(lambda: process.output.startswith("{") and process.output.endswith("\n"))
         yield json.loads(process.output)
 
 
-def _settings(connection_string: str, sandbox: Mapping[str, str]) -> dict[str, str]:
+def _settings(storage: str, service_bus: str, sandbox: Mapping[str, str]) -> dict[str, str]:
     """The sample's settings, with what is different here. In the environment they win over local.settings.json."""
     sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
     return {
         **sample,
-        "AzureWebJobsStorage": connection_string,
+        "AzureWebJobsStorage": storage,
+        "AzureWebJobsServiceBus": service_bus,
         "PAYMENT_GATEWAY_URL": sandbox["url"],
         "SMTP_HOST": "127.0.0.1",
         "SMTP_PORT": sandbox["smtp"].rpartition(":")[2],
@@ -132,7 +154,12 @@ def main() -> int:
     end_on_signals()
     try:
         with stack(
-            azurite_ports=STANDARD_AZURITE, port=STANDARD_PORT, sandbox_ports=STANDARD_SANDBOX, logs=logs, host_log=None
+            azurite_ports=STANDARD_AZURITE,
+            port=STANDARD_PORT,
+            sandbox_ports=STANDARD_SANDBOX,
+            bus_ports=STANDARD_BUS,
+            logs=logs,
+            host_log=None,
         ) as running:
             console.print(TO_TRY.format(app=running.app, sandbox=running.sandbox, python=_python()), soft_wrap=True)
             return running.host.wait()

@@ -1,4 +1,4 @@
-"""What all tests share: Azurite and hosts (devhost.testing), the sandbox, the app's settings, and stock to sell."""
+"""What all tests share: Azurite, the bus and hosts (devhost.testing), the sandbox, settings, and stock to sell."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sandbox.in_process import Sandbox
 
 if TYPE_CHECKING:
     # Imported for real by pytest, as a plugin: only then can it rewrite the module's asserts.
+    from devhost.servicebus.in_process import InProcessServiceBus
     from devhost.testing import TestHost
 
 pytest_plugins = ["devhost.testing"]
@@ -43,10 +44,11 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
     return running_sandbox
 
 
-def settings_for(storage: str, sandbox: Sandbox) -> dict[str, str]:
-    """The app's settings for a storage connection string and a sandbox."""
+def settings_for(storage: str, service_bus: str, sandbox: Sandbox) -> dict[str, str]:
+    """The app's settings for the connection strings of storage and Service Bus, and a sandbox."""
     return {
         "AzureWebJobsStorage": storage,
+        "AzureWebJobsServiceBus": service_bus,
         "PAYMENT_GATEWAY_URL": sandbox.url,
         "SMTP_HOST": sandbox.smtp_host,
         "SMTP_PORT": str(sandbox.smtp_port),
@@ -55,9 +57,9 @@ def settings_for(storage: str, sandbox: Sandbox) -> dict[str, str]:
 
 
 @pytest.fixture
-def shop_settings(azurite, sandbox) -> dict[str, str]:
-    """The app's settings, pointed at Azurite and the sandbox."""
-    return settings_for(azurite.connection_string, sandbox)
+def shop_settings(azurite, service_bus, sandbox) -> dict[str, str]:
+    """The app's settings, pointed at Azurite, the Service Bus and the sandbox."""
+    return settings_for(azurite.connection_string, service_bus.connection_string, sandbox)
 
 
 class Stock:
@@ -98,11 +100,14 @@ def stock(shop_settings) -> Stock:
 
 
 @pytest.fixture
-def open_shop(devhost_host: Callable[..., TestHost], shop_settings) -> Iterator[Callable[..., TestHost]]:
+def open_shop(
+    devhost_host: Callable[..., TestHost], shop_settings, service_bus: InProcessServiceBus
+) -> Iterator[Callable[..., TestHost]]:
     """Starts the app on a host in this process, with a virtual clock; keywords are settings beside the usual ones."""
     opened: list[tuple[TestHost, Any, Any]] = []
-    # Azurite lives on between tests: a shop shall find no message but its own.
+    # Azurite and the Service Bus live on between tests: a shop shall find no message but its own.
     _clear_queues(shop_settings["AzureWebJobsStorage"])
+    service_bus.clear()
 
     def start(**settings: str) -> TestHost:
         host = devhost_host(ROOT, settings={**shop_settings, **settings})

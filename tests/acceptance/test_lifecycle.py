@@ -32,11 +32,11 @@ def test_sigterm_finishes_what_runs_and_exits_with_0(shop_settings, stock, sandb
     assert attempts(sandbox, "order-drain", "charges") == 1
 
 
-def test_azurite_goes_away_for_a_while(tmp_path, sandbox):
+def test_azurite_goes_away_for_a_while(service_bus, tmp_path, sandbox):
     data = tmp_path / "azurite"
     azurite = Azurite(location=data).start()
     ports = azurite.ports
-    settings = settings_for(azurite.connection_string, sandbox)
+    settings = settings_for(azurite.connection_string, service_bus.connection_string, sandbox)
     try:
         Stock(settings).load(article("OUTAGE", 10))
         with HostProcess(tmp_path, settings, "--task-hub", str(tmp_path / "hub.sqlite3")) as host:

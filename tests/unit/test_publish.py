@@ -38,7 +38,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_only_the_app_is_published(published):
-    files = {".funcignore", "function_app.py", "host.json", "requirements.txt"}
+    files = {".funcignore", "function_app.py", "host.json", "requirements.txt", "servicebus.json"}
     folders = {"activities", "jobs", "orchestrators", "triggers"}
     assert {path.name for path in published.iterdir()} == files | folders
     assert {path.suffix for path in published.rglob("*") if path.parent != published and path.is_file()} == {".py"}
