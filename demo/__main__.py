@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import httpx
 from rich.console import Console
@@ -22,8 +24,9 @@ from devhost.errors import DevhostError
 
 PATIENCE = 50.0
 INTRODUCTION = """
-Jobs go in at three doors: HTTP, the storage queue [b]jobs[/], and the queue [b]jobs-urgent[/].
-For some the gateway or the mail server is told to fail. What becomes of each must be as expected.
+Jobs go in at four doors: HTTP, the storage queues [b]jobs[/] and [b]jobs-urgent[/], the Service Bus queue [b]jobs[/].
+For some the gateway or the mail server is told to fail. What becomes of each must be as expected, and what
+cannot be done must rest in a dead-letter queue with its reason.
 """
 LOGS = ROOT / ".cache" / "demo"
 HOST_LOG = LOGS / "host.log"
@@ -37,7 +40,7 @@ def main() -> int:
     end_on_signals()
     began = time.monotonic()
     try:
-        console.print("Starting Azurite, the sandbox and the app on the local host …", style="dim")
+        console.print("Starting Azurite, Service Bus, the sandbox and the app on the local host …", style="dim")
         with stack(logs=LOGS, host_log=HOST_LOG) as running:
             console.print(f"Up after {time.monotonic() - began:.1f} s; the app answers at {running.app}", style="dim")
             console.print(INTRODUCTION)
@@ -63,9 +66,16 @@ def show(console: Console, running: Stack) -> list[str]:
     """Let every scenario happen, print what became of it, and return what is not as it should be."""
     groups = [[Case(scenario) for scenario in group] for group in GROUPS]
     cases = [case for group in groups for case in group]
-    with httpx.Client(base_url=running.sandbox) as sandbox, Shop(running.app, running.connection_string) as shop:
+    with httpx.Client(base_url=running.sandbox) as sandbox, Shop(running.app, running.connection_string, running.service_bus) as shop:
         order_faults(sandbox, cases)
-        follow(console, groups, Following(shop, cases))
+        following = Following(shop, cases)
+        follow(console, groups, following)
+        letters = shop.dead_letters()
+        console.print("", board.dead_letters(letters))
+        sandbox.delete("/faults").raise_for_status()
+        for case in cases:
+            if case.scenario.replayed:
+                replay(console, running, following, letters, case)
         result = balance.draw_up(
             cases,
             json.loads(running.jobs("stock", "list", "--json")),
@@ -81,7 +91,7 @@ def show(console: Console, running: Stack) -> list[str]:
         f"{case.scenario.id} ({case.scenario.story}): expected {case.scenario.expected}, but it is "
         f"{case.outcome or f'still at {case.step!r}'}"
         for case in wrong
-    ] + result.differences()
+    ] + [*replay_differences(cases), *letter_differences(cases, letters), *result.differences()]
 
 
 def order_faults(sandbox: httpx.Client, cases: Sequence[Case]) -> None:
@@ -89,6 +99,38 @@ def order_faults(sandbox: httpx.Client, cases: Sequence[Case]) -> None:
     for case in cases:
         for fault in case.scenario.faults:
             sandbox.post("/faults", json=case.aim(fault)).raise_for_status()
+
+
+def replay(
+    console: Console, running: Stack, following: Following, letters: Sequence[Mapping[str, Any]], case: Case
+) -> None:
+    """Replay a job's dead letter as an operator does, now that its faults are gone, and wait for its end."""
+    ids = [letter["id"] for letter in letters if letter["jobId"] == case.scenario.id]
+    if not ids:
+        return
+    running.jobs("dead-letters", "replay", *ids)
+    deadline = time.monotonic() + PATIENCE
+    while case.outcome_of_replay is None and time.monotonic() < deadline:
+        following.look_after_replay(case)
+        time.sleep(0.1)
+    console.print("", board.replay(ids[0], case), sep="\n")
+
+
+def replay_differences(cases: Sequence[Case]) -> Iterator[str]:
+    """What did not end after its replay as it should."""
+    for case in cases:
+        if case.outcome_of_replay != case.scenario.replayed:
+            was = case.outcome_of_replay or "not done"
+            yield f"{case.scenario.id}: expected {case.scenario.replayed} after the replay, but it is {was}"
+
+
+def letter_differences(cases: Sequence[Case], letters: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Dead letters that are missing, and those that nobody expects, by reason and source."""
+    expected = Counter(case.scenario.letter for case in cases if case.scenario.letter)
+    found = Counter((letter["reason"], letter["source"]) for letter in letters)
+    for what, differing in (("missing", expected - found), ("not expected", found - expected)):
+        for (reason, source), count in differing.items():
+            yield f"{count} dead letter{'' if count == 1 else 's'} {reason} from {source}: {what}"
 
 
 def follow(console: Console, groups: Sequence[Sequence[Case]], following: Following) -> None:

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from demo.outcomes import Case
-from demo.scenarios import SAMPLES
-
-REFUND_OPEN = "Failed, refund open"
+from demo.scenarios import REFUND_OPEN, SAMPLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +75,9 @@ def draw_up(
 ) -> Balance:
     """Compare the ended cases with the app's stock and with what the sandbox saw (the bodies of its GETs)."""
     cases = list(cases)
-    completed = [case for case in cases if case.outcome == "Completed"]
+    completed = [case for case in cases if case.last_outcome == "Completed"]
     sales = [case for case in completed if case.scenario.kind == "order"]
-    refunds_open = [case for case in cases if case.outcome == REFUND_OPEN]
+    refunds_open = [case for case in cases if case.last_outcome == REFUND_OPEN]
     shop = {article["sku"]: article for article in json.loads((SAMPLES / "stock.json").read_text())}
     left = {article["sku"]: article["available"] for article in articles}
 

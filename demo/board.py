@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import RenderableType
@@ -13,7 +14,7 @@ from rich.text import Text
 from demo.balance import Balance, StockLine
 from demo.outcomes import Case
 
-DOORS = {"http": "HTTP", "jobs": "queue", "jobs-urgent": "urgent"}
+DOORS = {"http": "HTTP", "jobs": "queue", "jobs-urgent": "urgent", "bus": "bus"}
 
 
 def jobs(groups: Sequence[Sequence[Case]], seconds: float) -> Table:
@@ -76,6 +77,26 @@ def mails(balance: Balance) -> str:
     again = f"; {balance.mails_repeated} came twice and was kept once" if balance.mails_repeated else ""
     tick = _tick(balance.mails == balance.mails_expected)
     return f"{tick} {balance.mails} of {balance.mails_expected} mails arrived{again}."
+
+
+def dead_letters(letters: Sequence[Mapping[str, Any]]) -> Table:
+    """What could not be done: where it rests, why, where it came from."""
+    table = _table("Dead letters, in the Service Bus")
+    for heading in ("Id", "Reason", "Source", "Job"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("Attempts", justify="right")
+    for letter in letters:
+        job = f"{letter['kind']} {letter['jobId'] or ''}" if letter["kind"] else ""
+        table.add_row(letter["id"], letter["reason"], letter["source"], job, str(letter["attempts"]))
+    return table
+
+
+def replay(letter_id: str, case: Case) -> str:
+    """One line on a dead letter that was replayed."""
+    was = f"{case.scenario.id} was {case.outcome}"
+    return f"{_tick(case.outcome_of_replay == case.scenario.replayed)} {letter_id} replayed: {was}, and is now " + str(
+        case.outcome_of_replay or "not done yet"
+    )
 
 
 def _stock_row(line: StockLine) -> tuple[str, ...]:

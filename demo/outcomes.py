@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from demo.scenarios import HTTP, Scenario
+from demo.scenarios import DEAD_LETTER, Scenario
 from demo.shop import Shop
 
 FINAL = {"Completed", "Failed", "Cancelled"}
@@ -20,14 +20,22 @@ class Case:
     """A scenario and how far it is. `outcome` stays None until it has ended."""
 
     scenario: Scenario
+    message_id: str | None = None
+    """Of what was put into a queue."""
     percent: int = 0
     step: str = ""
     outcome: str | None = None
     cancel_asked: bool = False
+    outcome_of_replay: str | None = None
 
     @property
     def is_right(self) -> bool:
         return self.outcome == self.scenario.expected
+
+    @property
+    def last_outcome(self) -> str | None:
+        """What it has come to in the end."""
+        return self.outcome_of_replay or self.outcome
 
     def aim(self, fault: dict[str, Any]) -> dict[str, Any]:
         """A fault of the scenario, with the customer that it is for."""
@@ -51,7 +59,8 @@ class Following:
     def submit(self, case: Case) -> None:
         """Bring a case to its door. An answer other than 202 is its outcome already."""
         answer = self._shop.submit(case.scenario)
-        if answer is None:
+        if isinstance(answer, str):
+            case.message_id = answer
             case.step = "in the queue"
         elif answer.status_code == 202:
             case.step = "accepted"
@@ -66,13 +75,19 @@ class Following:
     def look(self) -> None:
         """Ask once for every case that has not ended."""
         open_cases = self.open_cases
-        poison = self._shop.poison() if any(case.scenario.door != HTTP for case in open_cases) else {}
+        letters = self._shop.dead_letters() if any(case.message_id for case in open_cases) else []
+        is_dead = {letter["messageId"]: letter["reason"] for letter in letters}
         for case in open_cases:
-            for queue, messages in poison.items():
-                if case.scenario.message in messages:
-                    case.outcome = f"in {queue}"
-            if case.outcome is None and (status := self._shop.status(case.scenario)):
+            if reason := is_dead.get(case.message_id):
+                case.outcome = f"{DEAD_LETTER}: {reason}"
+            elif status := self._shop.status(case.scenario):
                 self._take(case, status)
+
+    def look_after_replay(self, case: Case) -> None:
+        """Ask once for a case whose dead letter was replayed."""
+        status = self._shop.status(case.scenario)
+        if status and status["status"] in FINAL:
+            case.outcome_of_replay = _ended(status)
 
     def _take(self, case: Case, status: dict[str, Any]) -> None:
         progress = status["progress"] or {}

@@ -10,6 +10,7 @@ from demo.processes import ROOT
 
 SAMPLES = ROOT / "samples"
 HTTP = "http"
+BUS = "bus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Scenario:
 
     id: str
     door: str
-    """`http`, or the name of a storage queue."""
+    """`http`, `bus` for the Service Bus queue, or the name of a storage queue."""
     story: str
     expected: str
     kind: str = "order"
@@ -30,11 +31,22 @@ class Scenario:
     """How often the queue delivers the message."""
     cancel_at: str | None = None
     """The step at which the demo asks for the job to be cancelled."""
+    replayed: str | None = None
+    """The outcome after the faults are gone and the job's dead letter is replayed."""
 
     @property
     def content(self) -> str:
         """The sample as it lies in its file."""
         return (SAMPLES / (self.sample or f"orders/{self.id}.json")).read_text()
+
+    @property
+    def letter(self) -> tuple[str, str] | None:
+        """Reason and source of the dead letter that it must leave behind; None for what leaves none."""
+        source = {HTTP: HTTP, BUS: "servicebus:jobs"}.get(self.door, f"storage:{self.door}")
+        if self.expected == REFUND_OPEN:
+            return "JobCancelled", source
+        state, _, reason = self.expected.partition(": ")
+        return (reason, source) if state in ("Failed", DEAD_LETTER) else None
 
     @property
     def message(self) -> str:
@@ -58,6 +70,8 @@ MAIL_ANSWER_LOST = (fault("drop_after", "mail", times=1),)
 SLOW = (fault("slow", "charge", delay=4, times=1),)
 SLOW_AND_NO_REFUND = (*SLOW, fault("decline", "refund"))
 PAYING = "charge_payment"
+DEAD_LETTER = "dead letter"
+REFUND_OPEN = "Failed, refund open"
 BAD = "bad/order.json"
 
 GROUPS: tuple[tuple[Scenario, ...], ...] = (
@@ -66,10 +80,19 @@ GROUPS: tuple[tuple[Scenario, ...], ...] = (
         Scenario("A-1002", HTTP, "four lines", "Completed"),
         Scenario("A-1003", "jobs", "its message comes twice", "Completed", copies=2),
         Scenario("A-1004", "jobs-urgent", "urgent, passes the rest", "Completed"),
+        Scenario("A-1014", BUS, "over Service Bus", "Completed"),
     ),
     (
         Scenario("A-1005", HTTP, "5 wanted, 3 in stock", "Failed: OutOfStock"),
         Scenario("A-1006", "jobs", "the bank declines", "Failed: CardDeclined", faults=DECLINES),
+        Scenario(
+            "A-1015",
+            BUS,
+            "card blocked for a while",
+            "Failed: CardDeclined",
+            faults=DECLINES,
+            replayed="Completed",
+        ),
     ),
     (
         Scenario("A-1007", HTTP, "gateway fails twice", "Completed", faults=FAILS_TWICE),
@@ -84,7 +107,7 @@ GROUPS: tuple[tuple[Scenario, ...], ...] = (
             "A-1013",
             HTTP,
             "the same, refund refused",
-            "Failed, refund open",
+            REFUND_OPEN,
             faults=SLOW_AND_NO_REFUND,
             cancel_at=PAYING,
         ),
@@ -94,9 +117,10 @@ GROUPS: tuple[tuple[Scenario, ...], ...] = (
         Scenario("A-1001", HTTP, "same id, other input", "409 The id is taken", sample="orders/A-1002.json"),
         Scenario("B-1", HTTP, "three fields wrong", "400 Invalid input", sample=BAD),
         Scenario("B-2", HTTP, "unknown kind", "404 Unknown kind", kind="haircut", sample=BAD),
-        Scenario("B-3", "jobs", "not JSON", "in jobs-poison", sample="bad/not-a-job.txt"),
-        Scenario("B-4", "jobs", "three fields wrong", "in jobs-poison", sample=BAD),
-        Scenario("B-5", "jobs-urgent", "unknown kind", "in jobs-urgent-poison", kind="haircut", sample=BAD),
+        Scenario("B-3", "jobs", "not JSON", "dead letter: NotAJob", sample="bad/not-a-job.txt"),
+        Scenario("B-4", "jobs", "three fields wrong", "dead letter: InvalidInput", sample=BAD),
+        Scenario("B-5", "jobs-urgent", "unknown kind", "dead letter: UnknownKind", kind="haircut", sample=BAD),
+        Scenario("B-6", BUS, "not JSON", "dead letter: NotAJob", sample="bad/not-a-job.txt"),
     ),
     (
         Scenario("M-1", HTTP, "a mail, one activity", "Completed", kind="mail", sample="jobs/mail.json"),

@@ -1,4 +1,4 @@
-"""The app as the demo reaches it: over HTTP and through its storage queues, and never by import."""
+"""The app as the demo reaches it: over HTTP and through its queues, and never by import."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from types import TracebackType
 from typing import Any
 
 import httpx
-from azure.core.exceptions import ResourceNotFoundError
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.storage.queue import QueueClient
 
-from demo.scenarios import HTTP, Scenario
+from demo.scenarios import BUS, HTTP, Scenario
 
 QUEUES = ("jobs", "jobs-urgent")
 
@@ -17,10 +17,11 @@ QUEUES = ("jobs", "jobs-urgent")
 class Shop:
     """A client of the running app; use as a context manager."""
 
-    def __init__(self, url: str, connection_string: str) -> None:
+    def __init__(self, url: str, storage: str, bus: str) -> None:
+        """`storage`, `bus`: connection strings."""
         self._http = httpx.Client(base_url=f"{url}/api", timeout=30)
-        names = [*QUEUES, *(f"{name}-poison" for name in QUEUES)]
-        self._queues = {name: QueueClient.from_connection_string(connection_string, name) for name in names}
+        self._queues = {name: QueueClient.from_connection_string(storage, name) for name in QUEUES}
+        self._bus = ServiceBusClient.from_connection_string(bus)
 
     def __enter__(self) -> Shop:
         return self
@@ -29,17 +30,21 @@ class Shop:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._http.close()
+        self._bus.close()
         for queue in self._queues.values():
             queue.close()
 
-    def submit(self, scenario: Scenario) -> httpx.Response | None:
-        """Bring a job to its door. A queue gives no answer."""
+    def submit(self, scenario: Scenario) -> httpx.Response | str:
+        """Bring a job to its door: the answer of HTTP, or the id of its message in a queue."""
         if scenario.door == HTTP:
             headers = {"Idempotency-Key": scenario.id, "Content-Type": "application/json"}
             return self._http.post(f"/jobs/{scenario.kind}", content=scenario.content.encode(), headers=headers)
-        for _ in range(scenario.copies):
-            self._queues[scenario.door].send_message(scenario.message)
-        return None
+        if scenario.door == BUS:
+            with self._bus.get_queue_sender("jobs") as sender:
+                sender.send_messages(ServiceBusMessage(scenario.message, message_id=scenario.id))
+            return scenario.id
+        sent = [self._queues[scenario.door].send_message(scenario.message) for _ in range(scenario.copies)]
+        return sent[0].id
 
     def status(self, scenario: Scenario) -> dict[str, Any] | None:
         """What the app says of a job; None while it knows none of that id."""
@@ -50,12 +55,6 @@ class Shop:
         """Ask for a job to be cancelled. Raises httpx.HTTPStatusError when it is too late."""
         self._http.post(f"/jobs/{scenario.kind}/{scenario.id}/cancel").raise_for_status()
 
-    def poison(self) -> dict[str, set[str]]:
-        """The messages that rest in each poison queue, which the host makes when it needs it."""
-        return {name: self._peek(queue) for name, queue in self._queues.items() if name.endswith("-poison")}
-
-    def _peek(self, queue: QueueClient) -> set[str]:
-        try:
-            return {message.content for message in queue.peek_messages(max_messages=32)}
-        except ResourceNotFoundError:
-            return set()
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """What could not be done, and why."""
+        return self._http.get("/dead-letters").raise_for_status().json()["deadLetters"]

@@ -12,14 +12,14 @@ SCENARIOS = [scenario for group in GROUPS for scenario in group]
 
 
 def test_every_door_gets_good_and_bad_and_there_are_enough_orders():
-    assert {scenario.door for scenario in SCENARIOS} == {"http", "jobs", "jobs-urgent"}
+    assert {scenario.door for scenario in SCENARIOS} == {"http", "jobs", "jobs-urgent", "bus"}
     orders = {scenario.id for scenario in SCENARIOS if scenario.id.startswith("A-")}
     assert len(orders) >= 12
 
 
 def test_a_fault_is_for_its_own_customer_only():
     aimed = [FaultOrder.model_validate(Case(s).aim(fault)) for s in SCENARIOS for fault in s.faults]
-    assert len(aimed) >= 8
+    assert len(aimed) >= 9
     assert all(order.when.customer or order.when.recipient for order in aimed)
     customer_of = {
         s.id: json.loads(s.content)["customer"]["id"] for s in SCENARIOS if s.id.startswith("A-") and not s.sample
