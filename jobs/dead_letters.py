@@ -17,7 +17,8 @@ from jobs.clients import clients
 from jobs.errors import JobError, LetterNotFoundError
 from jobs.ledger import Entry
 from jobs.letters import DeadLetter, Letter
-from jobs.mover import bus_errors, mover
+from jobs.links import Link, links
+from jobs.mover import mover
 
 OPEN_COMPENSATIONS = "openCompensations"
 """What of a job's error names the undos that failed."""
@@ -52,9 +53,28 @@ async def bury_message(
         session_id=session_id,
         reply_to=reply_to,
         body=await bodies.keep_message(id, body),
-        **letters.identify(body),
+        **letters.identify(body, session_id),
     )
     await _send(letter, id)
+
+
+def give_up(
+    source: str, message_id: str, body: bytes, error: Exception, *, attempts: int, session_id: str | None = None
+) -> None:
+    """Log that the bus is about to dead-letter a message of its own accord: its last delivery ends with `error`."""
+    name = error.type if isinstance(error, JobError) else type(error).__name__
+    letter = Letter(
+        source=source,
+        message_id=message_id,
+        reason=letters.MAX_DELIVERY_COUNT_EXCEEDED,
+        # The text of an unforeseen error might hold input.
+        description=str(error) if isinstance(error, JobError) else "see the host's log",
+        attempts=attempts,
+        error_type=name,
+        session_id=session_id,
+        **letters.identify(body, session_id),
+    )
+    telemetry.dead_lettered(letter)
 
 
 async def bury_job(entry: Entry) -> None:
@@ -106,6 +126,7 @@ async def find(
     newest = None if older_than is None else ledger.written(datetime.now(UTC) - older_than)
     wanted: dict[str, Any] = {"reason": reason, "kind": kind}
     found = 0
+    await links().open(*map(_dead, letters.QUEUES))
     for queue in letters.QUEUES:
         async for each in look(queue):
             if limit is not None and found >= limit:
@@ -118,26 +139,25 @@ async def find(
 
 async def look(queue: str) -> AsyncIterator[DeadLetter]:
     """Every dead letter of one queue. Raises ServiceBusUnavailableError."""
-    next_number = 1
-    async with bus_errors(), dead_letter_receiver(queue) as receiver:
-        while page := await receiver.peek_messages(PAGE, sequence_number=next_number):
-            for message in page:
-                yield letters.read(queue, message)
-            next_number = page[-1].sequence_number + 1
+    page, next_number = [None], 1
+    while page:
+        # Lent for one page only, since whoever looks may take their time.
+        async with links().lent(_dead(queue)) as receiver:
+            page = await receiver.peek_messages(PAGE, sequence_number=next_number)
+        for message in page:
+            yield letters.read(queue, message)
+            next_number = message.sequence_number + 1
 
 
 async def get(letter_id: str) -> DeadLetter:
     """The dead letter of that id. Raises LetterNotFoundError, ServiceBusUnavailableError."""
     queue, number = letters.place(letter_id)
-    async with bus_errors(), dead_letter_receiver(queue) as receiver:
+    async with links().lent(_dead(queue)) as receiver:
         found = await receiver.peek_messages(1, sequence_number=number)
     if not found or found[0].sequence_number != number:
         raise LetterNotFoundError(f"there is no dead letter {letter_id}: was it replayed or discarded?")
     return letters.read(queue, found[0])
 
 
-def dead_letter_receiver(queue: str):
-    """A receiver of that queue's dead letters, for an `async with` and one task."""
-    from azure.servicebus import ServiceBusSubQueue
-
-    return clients().service_bus.get_queue_receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
+def _dead(queue: str) -> Link:
+    return Link(queue, dead_letters=True)

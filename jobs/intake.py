@@ -47,6 +47,8 @@ class BusDelivery:
     queue: str
     message_id: str
     attempt: int
+    is_last: bool
+    """Whether the bus dead-letters the message when this delivery fails."""
     enqueued_at: str | None = None
     """ISO 8601."""
     correlation_id: str | None = None
@@ -95,6 +97,10 @@ async def receive_from_bus(body: bytes, delivery: BusDelivery, durable: DurableO
             first_seen=delivery.enqueued_at,
             reply_to=delivery.reply_to,
         )
+    except Exception as error:
+        if delivery.is_last:
+            dead_letters.give_up(delivery.source, delivery.message_id, body, error, attempts=delivery.attempt)
+        raise
 
 
 async def _take(body: bytes, delivery: Delivery, durable: DurableOrchestrationClient) -> None:

@@ -30,6 +30,8 @@ NATIVE = ("jobs", "order-events")
 QUEUES = (POISON_JOBS, *NATIVE)
 
 MAX_DEQUEUE_COUNT_EXCEEDED = "MaxDequeueCountExceeded"
+MAX_DELIVERY_COUNT_EXCEEDED = "MaxDeliveryCountExceeded"
+"""The bus's own reason (servicebus-amqp.md §7)."""
 LONGEST_DESCRIPTION = 1000
 """Characters, so that a batch of letters stays within what the bus takes at once (servicebus-amqp.md §5)."""
 
@@ -133,13 +135,18 @@ def read(queue: str, message: ServiceBusReceivedMessage) -> DeadLetter:
         first_seen=enqueued_at,
         session_id=message.session_id,
         reply_to=message.reply_to,
-        **(identify(content) if queue != "order-events" else _order(message.session_id)),
+        **identify(content, message.session_id),
     )
     return DeadLetter(**place, letter=letter, enqueued_at=enqueued_at, content=content)
 
 
-def identify(body: bytes) -> dict[str, str]:
-    """`kind`, `job_id` and `correlation_id` of a job message, each only if it can be one and not a secret."""
+def identify(body: bytes, session_id: str | None = None) -> dict[str, str]:
+    """`kind`, `job_id` and `correlation_id` of a message, each only if it can be one and not a secret.
+
+    A message in a session is an order event, and the session is its order.
+    """
+    if session_id is not None:
+        return _order(session_id)
     try:
         message = strict_json.loads(body)
     except NotAJobError:
@@ -151,9 +158,8 @@ def identify(body: bytes) -> dict[str, str]:
     return {"kind": message["kind"], **good}
 
 
-def _order(session_id: str | None) -> dict[str, str]:
-    """An order event's session is its order."""
-    if session_id and re.fullmatch(IDENTIFIER, session_id):
+def _order(session_id: str) -> dict[str, str]:
+    if re.fullmatch(IDENTIFIER, session_id):
         return {"kind": "order", "job_id": session_id}
     return {}
 

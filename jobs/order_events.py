@@ -45,6 +45,8 @@ class EventDelivery:
     order_id: str
     message_id: str
     attempt: int
+    is_last: bool
+    """Whether the bus dead-letters the message when this delivery fails."""
 
 
 async def receive(body: bytes, delivery: EventDelivery, durable: DurableOrchestrationClient) -> None:
@@ -53,14 +55,14 @@ async def receive(body: bytes, delivery: EventDelivery, durable: DurableOrchestr
         await _take(body, delivery.order_id, durable)
     except PermanentError as error:
         await dead_letters.bury_message(
-            SOURCE,
-            delivery.message_id,
-            body,
-            error,
-            attempts=delivery.attempt,
-            session_id=delivery.order_id,
-            about={"kind": ORDER, "job_id": delivery.order_id} if _is_id(delivery.order_id) else {},
+            SOURCE, delivery.message_id, body, error, attempts=delivery.attempt, session_id=delivery.order_id
         )
+    except Exception as error:
+        if delivery.is_last:
+            dead_letters.give_up(
+                SOURCE, delivery.message_id, body, error, attempts=delivery.attempt, session_id=delivery.order_id
+            )
+        raise
 
 
 def parse(body: bytes) -> OrderEvent:
@@ -76,7 +78,7 @@ def parse(body: bytes) -> OrderEvent:
 
 async def _take(body: bytes, order_id: str, durable: DurableOrchestrationClient) -> None:
     event = parse(body)
-    if not _is_id(order_id):
+    if not re.fullmatch(IDENTIFIER, order_id):
         raise JobNotFoundError("there is no order of that id: the session id of an order event is the id of its order")
     entry = await ledger.get(ORDER, order_id)
     with telemetry.about(entry.job, change=event.event, sequence=event.sequence):
@@ -89,10 +91,6 @@ async def _take(body: bytes, order_id: str, durable: DurableOrchestrationClient)
         else:
             await _change_address(entry, event)
         telemetry.order_event_applied()
-
-
-def _is_id(text: str) -> bool:
-    return re.fullmatch(IDENTIFIER, text) is not None
 
 
 async def _cancel(entry: Entry, event: OrderEvent, durable: DurableOrchestrationClient) -> None:

@@ -12,6 +12,7 @@ import azure.functions as func
 from jobs import intake, ledger, order_events
 from jobs.intake import BusDelivery
 from jobs.order_events import EventDelivery
+from jobs.settings import max_delivery_count
 
 blueprint = df.Blueprint()
 
@@ -25,6 +26,7 @@ async def take_bus_job(message: func.ServiceBusMessage, client: df.DurableOrches
         queue="jobs",
         message_id=_id(message),
         attempt=message.delivery_count,
+        is_last=_is_last("jobs", message),
         enqueued_at=_enqueued_at(message),
         correlation_id=message.correlation_id,
         reply_to=message.reply_to or None,
@@ -41,8 +43,17 @@ async def take_bus_job(message: func.ServiceBusMessage, client: df.DurableOrches
 )
 @blueprint.durable_client_input(client_name="client")
 async def take_order_event(message: func.ServiceBusMessage, client: df.DurableOrchestrationClient):
-    delivery = EventDelivery(message.session_id or "", _id(message), message.delivery_count)
+    delivery = EventDelivery(
+        order_id=message.session_id or "",
+        message_id=_id(message),
+        attempt=message.delivery_count,
+        is_last=_is_last("order-events", message),
+    )
     await order_events.receive(message.get_body(), delivery, client)
+
+
+def _is_last(queue: str, message: func.ServiceBusMessage) -> bool:
+    return message.delivery_count >= max_delivery_count(queue)
 
 
 def _id(message: func.ServiceBusMessage) -> str:

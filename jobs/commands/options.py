@@ -36,6 +36,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def rate(text: str) -> float:
+    """So many a second: a number above 0."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text) or float(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return float(text)
+
+
 def span(text: str) -> timedelta:
     """A span of time: a number and its unit."""
     found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)

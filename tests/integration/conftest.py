@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.integration.bus_seen import Bus
 from tests.integration.jobs_seen import Jobs
 
 
@@ -19,3 +20,9 @@ def jobs_of(sandbox, stock, azurite) -> Callable[..., Jobs]:
 def jobs(shop, jobs_of) -> Jobs:
     """One article to sell, the doors to order it by, and what became of the orders."""
     return jobs_of(shop)
+
+
+@pytest.fixture
+def bus(shop_settings) -> Bus:
+    """The Service Bus that the shop works with."""
+    return Bus(shop_settings["AzureWebJobsServiceBus"])

@@ -46,7 +46,8 @@ async def queued() -> list[dict]:
 
 
 def delivery(message_id: str | None = None, **said) -> BusDelivery:
-    return BusDelivery("jobs", message_id or uuid4().hex, **{"attempt": 1, "enqueued_at": MOMENT} | said)
+    known = {"attempt": 1, "is_last": False, "enqueued_at": MOMENT}
+    return BusDelivery("jobs", message_id or uuid4().hex, **known | said)
 
 
 def content(input=None, kind: str = "order", **fields) -> bytes:
@@ -142,6 +143,28 @@ async def test_what_cannot_be_started_now_is_delivered_again(durable, buried, mo
     assert (await ledger.get("order", received.message_id)).state == "Pending"
     await intake.receive_from_bus(content(), received, durable)
     assert (durable.starts, buried) == (1, [])
+
+
+async def test_a_message_that_the_bus_gives_up_is_logged_without_what_it_holds(durable, buried, monkeypatch, caplog):
+    async def away(*_):
+        raise ConnectionError("no route to Ada Lovelace")
+
+    received = delivery(is_last=True, attempt=5)
+    monkeypatch.setattr(ledger, "submit", away)
+    with pytest.raises(ConnectionError):
+        await intake.receive_from_bus(content(id="J-1"), received, durable)
+    (line,) = (json.loads(record.message) for record in caplog.records if "DeadLettered" in record.message)
+    assert line == {
+        "event": "DeadLettered",
+        "reason": "MaxDeliveryCountExceeded",
+        "source": "servicebus:jobs",
+        "messageId": received.message_id,
+        "kind": "order",
+        "id": "J-1",
+        "attempts": 5,
+        "errorType": "ConnectionError",
+        "description": "see the host's log",
+    }
 
 
 async def test_a_message_id_that_no_job_can_have_stands_for_one_that_it_can(durable, buried):

@@ -57,19 +57,27 @@ async def test_a_job_comes_with_all_that_the_bus_says(handed_over):
     client = object()
     received = message(b'{"id": "x"}', CorrelationId="c-1", ReplyTo="replies", DeliveryCount=3)
     await deliver("take_bus_job", received, client)
-    assert handed_over == [(b'{"id": "x"}', BusDelivery("jobs", "m-1", 3, SENT_AT, "c-1", "replies"), client)]
+    assert handed_over == [(b'{"id": "x"}', BusDelivery("jobs", "m-1", 3, False, SENT_AT, "c-1", "replies"), client)]
 
 
 async def test_a_message_may_say_little(handed_over):
     await deliver("take_bus_job", message(b"", MessageId=None, ReplyTo=""))
-    assert handed_over == [(b"", BusDelivery("jobs", f"7@{SENT_AT}", 1, SENT_AT), None)]
+    assert handed_over == [(b"", BusDelivery("jobs", f"7@{SENT_AT}", 1, False, SENT_AT), None)]
 
 
 async def test_an_order_event_comes_with_its_session(handed_over):
     await deliver("take_order_event", message(b"{}", SessionId="A-1", DeliveryCount=3))
     await deliver("take_order_event", message(b"{}", SessionId="A-1", MessageId=None))
     deliveries = [delivery for _, delivery, _ in handed_over]
-    assert deliveries == [EventDelivery("A-1", "m-1", 3), EventDelivery("A-1", f"7@{SENT_AT}", 1)]
+    assert deliveries == [EventDelivery("A-1", "m-1", 3, False), EventDelivery("A-1", f"7@{SENT_AT}", 1, False)]
+
+
+@pytest.mark.parametrize("door", ["take_bus_job", "take_order_event"])
+@pytest.mark.parametrize(("count", "is_last"), [(4, False), (5, True), (6, True)])
+async def test_the_last_delivery_is_known(handed_over, door, count, is_last):
+    await deliver(door, message(b"", SessionId="A-1", DeliveryCount=count))
+    ((_, delivery, _),) = handed_over
+    assert (delivery.attempt, delivery.is_last) == (count, is_last)
 
 
 @pytest.mark.parametrize(
