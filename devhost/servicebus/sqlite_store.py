@@ -81,6 +81,8 @@ class SqliteStore:
     def save_number(self, queue_id: int, number: int) -> None:
         """The last sequence number given."""
         self._numbers[queue_id] = number
+        if not self._has_changes:
+            self._request_commit()
 
     def remove_messages(self, queue_id: int) -> None:
         """All messages of a queue."""
