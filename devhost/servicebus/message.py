@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +44,21 @@ _TYPED_ANNOTATIONS = {
 _LOCK_TOKEN = "x-opt-lock-token"
 _BUS_ONLY = {*_ANNOTATION_ENCODERS, _LOCK_TOKEN}
 _ENCODED_LOCK_TOKEN = encoder.symbol(_LOCK_TOKEN)
+
+
+class lazy:  # noqa: N801 - it stands where `property` would
+    """A property that is worked out once. functools.cached_property takes a lock for that."""
+
+    def __init__(self, compute: Callable[[Any], Any]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, message: Any, owner: type | None = None) -> Any:
+        if message is None:
+            return self
+        value = message.__dict__[self._name] = self._compute(message)
+        return value
 
 
 class Message:
@@ -152,12 +166,12 @@ class Message:
         """The reply-to-group-id."""
         return self._property(12)
 
-    @cached_property
+    @lazy
     def application_properties(self) -> Mapping[str, Any]:
         """The producer's own properties. Timestamps are types.Timestamp (int, ms), symbols types.Symbol (str)."""
         return self._map(Section.APPLICATION_PROPERTIES)
 
-    @cached_property
+    @lazy
     def annotations(self) -> Mapping[str, Any]:
         """Message annotations as the producer sent them."""
         return self._map(Section.ANNOTATIONS)
@@ -247,20 +261,20 @@ class Message:
     def __repr__(self) -> str:
         return f"Message(message_id={self.message_id!r}, {self.size} bytes)"
 
-    @cached_property
+    @lazy
     def _sections(self) -> list[tuple[int, int, int, int]]:
         return find_sections(self.payload)
 
-    @cached_property
+    @lazy
     def _bare_start(self) -> int:
         """Where the sections begin that no intermediary may change."""
         return next((start for code, start, _, _ in self._sections if code > Section.ANNOTATIONS), len(self.payload))
 
-    @cached_property
+    @lazy
     def _header(self) -> list[Any]:
         return self._list(Section.HEADER)
 
-    @cached_property
+    @lazy
     def _properties(self) -> list[Any]:
         return self._list(Section.PROPERTIES)
 
