@@ -25,8 +25,8 @@ from devhost.errors import DevhostError
 PATIENCE = 50.0
 INTRODUCTION = """
 Jobs go in at four doors: HTTP, the storage queues [b]jobs[/] and [b]jobs-urgent[/], the Service Bus queue [b]jobs[/].
-For some the gateway or the mail server is told to fail. What becomes of each must be as expected, and what
-cannot be done must rest in a dead-letter queue with its reason.
+For some the gateway or the mail server is told to fail. What becomes of each must be as expected;
+what cannot be done must rest in a dead-letter queue, with its reason.
 """
 LOGS = ROOT / ".cache" / "demo"
 HOST_LOG = LOGS / "host.log"
@@ -66,7 +66,10 @@ def show(console: Console, running: Stack) -> list[str]:
     """Let every scenario happen, print what became of it, and return what is not as it should be."""
     groups = [[Case(scenario) for scenario in group] for group in GROUPS]
     cases = [case for group in groups for case in group]
-    with httpx.Client(base_url=running.sandbox) as sandbox, Shop(running.app, running.connection_string, running.service_bus) as shop:
+    with (
+        httpx.Client(base_url=running.sandbox) as sandbox,
+        Shop(running.app, running.connection_string, running.service_bus) as shop,
+    ):
         order_faults(sandbox, cases)
         following = Following(shop, cases)
         follow(console, groups, following)
