@@ -8,40 +8,32 @@ next mover does, for each mover takes out as many letters as it puts in, and the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
-
-from azure.core.exceptions import AzureError
 
 from jobs import letters, telemetry
 from jobs.clients import Clients, clients
 from jobs.errors import ServiceBusUnavailableError
+from jobs.links import Link, links
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
-    from azure.servicebus.aio import ServiceBusReceiver, ServiceBusSender
+    from azure.servicebus.aio import ServiceBusReceiver
 
+INTO = Link(letters.POISON_JOBS, sends=True)
+OUT_OF = Link(letters.POISON_JOBS)
 MOST_AT_ONCE = 100
 PATIENCE = 1.0
 """Seconds to wait for a letter that was sent: it does not come if the bus dropped it as a duplicate."""
-LINGER = 2.0
-"""Seconds for which an idle mover keeps its connections."""
 
 _Waiting = tuple["ServiceBusMessage", asyncio.Future[None]]
 
 
 class Mover:
-    """Moves the letters of one process, those that come at the same time together.
-
-    Senders and receivers are not safe for concurrent use, so one task has them. It ends when nothing comes for a
-    while: an idle receiver asks the bus for messages all the same, and keeps them from the movers of other processes.
-    """
+    """Moves the letters of one process, those that come at the same time together."""
 
     def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
-        self._came = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def move(self, message: ServiceBusMessage) -> None:
@@ -51,7 +43,6 @@ class Mover:
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((message, done))
-        self._came.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         await done
@@ -64,14 +55,12 @@ class Mover:
 
     async def _run(self) -> None:
         try:
-            # Again from the beginning for what comes while the connections are closed.
+            await links().open(INTO, OUT_OF)
             while self._waiting:
-                async with bus_errors(), self._links() as (sender, receiver):
-                    while self._waiting:
-                        await self._move_some(sender, receiver)
-                        self._came.clear()
-                        if not self._waiting:
-                            await _within(LINGER, self._came)
+                taken = await self._send_some()
+                await _finish_as_many(len(taken))
+                for done in taken:
+                    _settle(done)
         except BaseException as error:
             waiting, self._waiting = self._waiting, []
             for _, done in waiting:
@@ -79,31 +68,33 @@ class Mover:
             if not isinstance(error, Exception):
                 raise
 
-    async def _move_some(self, sender: ServiceBusSender, receiver: ServiceBusReceiver) -> None:
-        batch = await sender.create_message_batch()
+    async def _send_some(self) -> list[asyncio.Future[None]]:
+        """Send as many letters as fit into one batch; from then on they are kept."""
         taken: list[asyncio.Future[None]] = []
-        for message, done in self._waiting[:MOST_AT_ONCE]:
-            try:
-                batch.add_message(message)
-            except ValueError:
-                # The batch is full: the rest is for the next one.
-                break
-            taken.append(done)
-        await sender.send_messages(batch)
+        async with links().lent(INTO) as sender:
+            batch = await sender.create_message_batch()
+            for message, done in self._waiting[:MOST_AT_ONCE]:
+                try:
+                    batch.add_message(message)
+                except ValueError:
+                    # The batch is full: the rest is for the next one.
+                    break
+                taken.append(done)
+            await sender.send_messages(batch)
         del self._waiting[: len(taken)]
-        try:
-            await finish(receiver, len(taken))
-        except AzureError as error:
-            # The letters are kept all the same, and others will finish what was begun.
-            telemetry.move_unfinished(error)
-        for done in taken:
-            _settle(done)
+        return taken
 
-    @asynccontextmanager
-    async def _links(self) -> AsyncIterator[tuple[ServiceBusSender, ServiceBusReceiver]]:
-        bus = clients().service_bus
-        async with bus.get_queue_sender(letters.POISON_JOBS) as sender, open_receiver() as receiver:
-            yield sender, receiver
+
+async def _finish_as_many(count: int) -> None:
+    """Finish as many moves as were begun. If that fails, the letters are kept all the same, and others finish them."""
+    try:
+        async with links().lent(OUT_OF) as receiver:
+            moved = await _finish(receiver, count)
+        if moved < count:
+            # The bus would give this receiver, which asked for more, what others wait for.
+            await links().drop(OUT_OF)
+    except ServiceBusUnavailableError as error:
+        telemetry.move_unfinished(error)
 
 
 def mover() -> Mover:
@@ -121,28 +112,23 @@ _movers: WeakKeyDictionary[Clients, Mover] = WeakKeyDictionary()
 async def finish_all() -> int:
     """Finish every move that was begun, by whomever, and return their number. Raises ServiceBusUnavailableError."""
     moved = 0
-    async with bus_errors(), open_receiver() as receiver:
-        while finished := await finish(receiver, MOST_AT_ONCE):
+    async with links().lent(OUT_OF) as receiver:
+        while finished := await _finish(receiver, MOST_AT_ONCE):
             moved += finished
+    await links().drop(OUT_OF)
     return moved
 
 
-def open_receiver() -> ServiceBusReceiver:
-    """A receiver of the letters whose move was begun, for an `async with`."""
-    return clients().service_bus.get_queue_receiver(letters.POISON_JOBS)
-
-
-async def finish(receiver: ServiceBusReceiver, most: int) -> int:
-    """Dead-letter up to so many letters, each as it says, and return their number; fewer come if there are fewer."""
+async def _finish(receiver: ServiceBusReceiver, most: int) -> int:
+    """Dead-letter up to so many letters, each as it says, and return their number; fewer if there are fewer."""
     moved = 0
     while moved < most:
         received = await receiver.receive_messages(most - moved, max_wait_time=PATIENCE)
         if not received:
             break
         results = await asyncio.gather(*(_dead_letter(receiver, each) for each in received), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        if failed := [result for result in results if isinstance(result, BaseException)]:
+            raise failed[0]
         moved += len(received)
     return moved
 
@@ -156,18 +142,6 @@ async def _dead_letter(receiver: ServiceBusReceiver, message: ServiceBusReceived
     )
 
 
-@asynccontextmanager
-async def bus_errors() -> AsyncIterator[None]:
-    """Whatever the bus has to complain of inside the block is a ServiceBusUnavailableError."""
-    try:
-        yield
-    except (AzureError, OSError, TimeoutError) as error:
-        raise ServiceBusUnavailableError(
-            f"the Service Bus did not do it ({type(error).__name__}): is it running, and does it have the queues of "
-            "servicebus.json? On your own machine `make run` starts it"
-        ) from error
-
-
 def _settle(done: asyncio.Future[None], error: BaseException | None = None) -> None:
     if done.done():
         # Whoever waited has given up.
@@ -178,11 +152,3 @@ def _settle(done: asyncio.Future[None], error: BaseException | None = None) -> N
         done.set_exception(error)
     else:
         done.cancel()
-
-
-async def _within(seconds: float, event: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -20,6 +20,7 @@ from jobs.dead_letters import OPEN_COMPENSATIONS
 from jobs.errors import JobNotFoundError, ReplayRefusedError
 from jobs.ledger import Entry
 from jobs.letters import DeadLetter, Letter
+from jobs.links import Link, links
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusReceivedMessage
@@ -39,8 +40,10 @@ async def put_back(message: ServiceBusReceivedMessage, dead: DeadLetter) -> str:
     body = await dead.body()
     if letter.source in JOB_QUEUES:
         body = job_message.with_id(body, letter.message_id)
-    await replay_count.enter(dead.id, letters.digest(letter.source, body))
-    if letter.source.startswith("blob:"):
+    is_blob = letter.source.startswith("blob:")
+    # The message about a blob names its version, which is new in each replay.
+    await replay_count.enter(dead.id, letters.digest(letter.source, letter.session_id, None if is_blob else body))
+    if is_blob:
         await _touch(letter.source.removeprefix("blob:"), body)
     else:
         await _send(letter.source, body, dead, message)
@@ -94,7 +97,7 @@ async def _send(where: str, body: bytes, dead: DeadLetter, original: ServiceBusR
         reply_to=dead.letter.reply_to,
         correlation_id=original.correlation_id if is_native else dead.letter.correlation_id,
     )
-    async with clients().service_bus.get_queue_sender(queue) as sender:
+    async with links().lent(Link(queue, sends=True)) as sender:
         await sender.send_messages(message)
 
 

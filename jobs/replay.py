@@ -17,7 +17,7 @@ from azure.core.exceptions import AzureError
 from jobs import bodies, dead_letters, letters, telemetry
 from jobs.errors import JobError, LetterBusyError, LetterNotFoundError, TransientError
 from jobs.letters import DeadLetter
-from jobs.mover import bus_errors
+from jobs.links import Link, bus_errors
 from jobs.putting_back import put_back
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ async def _each(ids: Sequence[str], event: str, act: Act, rate: float | None) ->
             wanted.setdefault(queue, set()).add(number)
     pace = _Pace(rate)
     for queue, numbers in wanted.items():
-        async with bus_errors(), dead_letters.dead_letter_receiver(queue) as receiver:
+        # Not one that is kept: it asks the bus for more than it takes, and others would not get that.
+        async with bus_errors(), Link(queue, dead_letters=True).make() as receiver:
             for some in _portions(sorted(numbers), rate):
                 async with _Taken(receiver, some) as taken:
                     for number in some:

@@ -11,7 +11,8 @@ from azure.core.exceptions import AzureError
 
 from jobs import letters
 from jobs.clients import CONTAINERS, QUEUES, TABLES, clients
-from jobs.errors import SettingMissingError
+from jobs.errors import ServiceBusUnavailableError, SettingMissingError
+from jobs.links import Link, links
 from jobs.settings import settings
 from triggers.answers import answer_json, answering
 
@@ -44,7 +45,7 @@ async def _check(check: Callable[[], Awaitable[dict[str, Any] | None]]) -> dict[
     try:
         async with asyncio.timeout(PATIENCE):
             return {"ok": True} | (await check() or {})
-    except SettingMissingError as error:
+    except (SettingMissingError, ServiceBusUnavailableError) as error:
         return {"ok": False, "problem": str(error)}
     except TimeoutError:
         return {"ok": False, "problem": f"no answer within {PATIENCE:.0f} s"}
@@ -84,9 +85,8 @@ async def _gateway() -> None:
 
 
 async def _service_bus() -> None:
-    # Opening it says that the bus is there and has what the app needs of it.
-    async with clients().service_bus.get_queue_sender(letters.POISON_JOBS):
-        return
+    async with links().lent(Link(letters.POISON_JOBS, dead_letters=True)) as receiver:
+        await receiver.peek_messages(1)
 
 
 async def _mail_server() -> None:

@@ -1,0 +1,125 @@
+"""The senders and receivers of the Service Bus that a process keeps, since opening one takes half a second.
+
+Neither is safe for concurrent use (the `azure-servicebus` package says so), so each is lent to one task at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from azure.core.exceptions import AzureError
+
+from jobs.clients import Clients, clients
+from jobs.errors import ServiceBusUnavailableError
+
+if TYPE_CHECKING:
+    from azure.servicebus.aio import ServiceBusReceiver, ServiceBusSender
+
+
+@dataclass(frozen=True)
+class Link:
+    """What is at the other end: a queue to send to or to receive from, or its dead-letter queue."""
+
+    queue: str
+    sends: bool = False
+    dead_letters: bool = False
+
+    def make(self) -> ServiceBusSender | ServiceBusReceiver:
+        """A sender or receiver, which is opened by entering it. Raises SettingMissingError."""
+        if self.sends:
+            return clients().service_bus.get_queue_sender(self.queue)
+        return clients().service_bus.get_queue_receiver(
+            self.queue, sub_queue="deadletter" if self.dead_letters else None
+        )
+
+
+@dataclass
+class _Kept:
+    end: ServiceBusSender | ServiceBusReceiver
+    is_open: bool = False
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Links:
+    """The links of one event loop."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Link, _Kept] = {}
+
+    @asynccontextmanager
+    async def lent(self, link: Link) -> AsyncIterator[ServiceBusSender | ServiceBusReceiver]:
+        """Lend the sender or receiver of a link, open, for the block.
+
+        Raises SettingMissingError, and ServiceBusUnavailableError for whatever the bus has to complain of in the block.
+        """
+        while True:
+            kept = self._kept.get(link) or self._kept.setdefault(link, _Kept(link.make()))
+            async with kept.lock:
+                if self._kept.get(link) is not kept:
+                    # It was dropped while this task waited for it.
+                    continue
+                async with bus_errors():
+                    try:
+                        if not kept.is_open:
+                            await kept.end.__aenter__()
+                            kept.is_open = True
+                        yield kept.end
+                    except BaseException:
+                        # Also when cancelled: an answer that is still to come must not be taken for another's.
+                        del self._kept[link]
+                        await _close(kept)
+                        raise
+            return
+
+    async def open(self, *links: Link) -> None:
+        """Open links at the same time, which they do one after the other when they are lent. Raises as `lent` does."""
+
+        async def open_one(link: Link) -> None:
+            async with self.lent(link):
+                return
+
+        await asyncio.gather(*map(open_one, links))
+
+    async def drop(self, link: Link) -> None:
+        """Close a link. What it has asked the bus for, and not taken, goes to others."""
+        if kept := self._kept.pop(link, None):
+            async with kept.lock:
+                await _close(kept)
+
+    async def close(self) -> None:
+        """Close all of them."""
+        await asyncio.gather(*map(self.drop, list(self._kept)))
+
+
+async def _close(kept: _Kept) -> None:
+    with suppress(AzureError, OSError):
+        await kept.end.close()
+
+
+def links() -> Links:
+    """The links of this event loop's clients, with which they are closed."""
+    shared = clients()
+    if shared not in _links:
+        _links[shared] = Links()
+        shared.before_closing(lambda: _links.pop(shared).close())
+    return _links[shared]
+
+
+_links: WeakKeyDictionary[Clients, Links] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def bus_errors() -> AsyncIterator[None]:
+    """Whatever the bus has to complain of inside the block is a ServiceBusUnavailableError."""
+    try:
+        yield
+    except (AzureError, OSError, TimeoutError) as error:
+        raise ServiceBusUnavailableError(
+            f"the Service Bus did not do it ({type(error).__name__}): is it running, and does it have the queues of "
+            "servicebus.json? On your own machine `make run` starts it"
+        ) from error
