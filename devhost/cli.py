@@ -18,7 +18,7 @@ from devhost.extension_options import check_extension_options
 from devhost.host import Host
 from devhost.host_options import HostOptions
 from devhost.script_root import find_script_root
-from devhost.services import storage_endpoints
+from devhost.services import endpoints
 
 _log = logging.getLogger("devhost.cli")
 
@@ -53,7 +53,7 @@ def _check(root: Path, given: argparse.Namespace) -> int:
         if host.errors:
             print(f"\n{banner.errors(host)}", file=sys.stderr)
             return 1
-        storage_endpoints(host)
+        endpoints(host)
         check_extension_options(host)
         if not host.functions:
             raise DevhostError("No job functions found.", "Register functions on the app in function_app.py.")

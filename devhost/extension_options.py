@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from devhost.errors import HostJsonError
+from devhost.listeners.service_bus_options import ServiceBusOptions
 from devhost.storage.queue_options import QueueOptions
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
 _QUEUE_TYPES = {"queueTrigger", "queue"}
+_SERVICE_BUS_TYPES = {"serviceBusTrigger", "serviceBus"}
 
 
 def check_extension_options(host: Host) -> None:
@@ -20,6 +22,8 @@ def check_extension_options(host: Host) -> None:
     types = {binding.type for function in host.functions.values() for binding in function.bindings}
     if types & _QUEUE_TYPES:
         QueueOptions.from_host(host)
+    if types & _SERVICE_BUS_TYPES:
+        ServiceBusOptions.from_host(host)
     if host.needs_durable:
         from devhost.durable.options import DurableOptions
 

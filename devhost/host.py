@@ -33,11 +33,12 @@ from devhost.loader import load_functions
 from devhost.local_settings import LocalSettings, read_local_settings
 from devhost.outages import Outages
 from devhost.script_root import app_environment
-from devhost.services import check_storage
+from devhost.services import check_services
 from devhost.settings import Settings, effective_values
 
 if TYPE_CHECKING:
     from devhost.durable import DurableExtension
+    from devhost.service_bus_connections import ServiceBusConnections
     from devhost.storage import StorageAccounts
 
 DEFAULT_PORT = 7071
@@ -109,7 +110,7 @@ class Host:
         if self.options.enable_auth:
             self.keys = Keys(self.script_root / ".devhost" / "keys.json", os.environ)
         check_extension_options(self)
-        await check_storage(self)
+        await check_services(self)
         self._prepare_functions()
         if self.needs_durable:
             from devhost.durable import DurableExtension
@@ -188,6 +189,8 @@ class Host:
             self._server = None
         if "storage" in self.__dict__:
             await self.storage.close()
+        if "service_bus" in self.__dict__:
+            await self.service_bus.close()
         if hasattr(self, "invoker"):
             self.invoker.close()
         self.close()
@@ -243,6 +246,13 @@ class Host:
         from devhost.storage import StorageAccounts
 
         return StorageAccounts(self.settings)
+
+    @cached_property
+    def service_bus(self) -> ServiceBusConnections:
+        """The app's Service Bus namespaces."""
+        from devhost.service_bus_connections import ServiceBusConnections
+
+        return ServiceBusConnections(self.settings)
 
     @property
     def origin(self) -> str:

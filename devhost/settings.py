@@ -11,6 +11,10 @@ from devhost.local_settings import FILE_NAME, LocalSettings
 
 _TOKEN = re.compile(r"%([^%]*)(%?)")
 _DEFAULT_CONNECTION = {"storage": "AzureWebJobsStorage", "serviceBus": "AzureWebJobsServiceBus"}
+_EXAMPLE = {
+    "storage": "e.g. UseDevelopmentStorage=true",
+    "serviceBus": "as `python -m devhost.servicebus` prints it when it is ready",
+}
 _SERVICE_NAME = {"storage": "Storage account", "serviceBus": "Service Bus"}
 
 
@@ -45,7 +49,7 @@ class Settings:
             if any(key.startswith(f"{candidate.lower()}:") for key in self._values):
                 raise UnsupportedBindingError(
                     f"The connection '{candidate}' is identity-based ({candidate}__...), which devhost does not cover.",
-                    f"For local work set '{name}' to a connection string, e.g. UseDevelopmentStorage=true.",
+                    f"For local work set '{name}' to a connection string, {_EXAMPLE[service]}.",
                 )
         shown = name if name.lower().startswith("azurewebjobs") else f"AzureWebJobs{name}"
         raise MissingConnectionError(

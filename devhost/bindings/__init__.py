@@ -43,6 +43,7 @@ OUTPUTS = {
     "queue": ("devhost.bindings.queue", "QueueOutput"),
     "blob": ("devhost.bindings.blob", "BlobOutput"),
     "table": ("devhost.bindings.table", "TableOutput"),
+    "serviceBus": ("devhost.bindings.service_bus", "ServiceBusOutput"),
 }
 """The same for outputs. `http` is not among them: its value is the answer that invoke() returns."""
 

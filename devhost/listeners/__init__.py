@@ -27,6 +27,7 @@ class Listener(Protocol):
 
 LISTENERS = {
     "queueTrigger": ("devhost.listeners.queue", "QueueListener"),
+    "serviceBusTrigger": ("devhost.listeners.service_bus", "ServiceBusListener"),
 }
 """Trigger type → module and class; imported only when a function needs it. Built as `Class(host, function)`."""
 
@@ -35,7 +36,7 @@ SERVED_ELSEWHERE = frozenset(
 )
 """Triggers without a listener of their own: the HTTP server and the Durable extension take care of them."""
 
-MANUAL_ONLY = frozenset({"timerTrigger", "blobTrigger", "serviceBusTrigger"})
+MANUAL_ONLY = frozenset({"timerTrigger", "blobTrigger"})
 """Triggers that load and can be invoked through the admin API, but are not listened to yet (COVERAGE.md)."""
 
 

@@ -192,7 +192,7 @@ def results(devhost_host, tmp_path, monkeypatch):
 
     folder = write_app(tmp_path, RESULTS, head=DURABLE_APP)
     monkeypatch.setitem(devhost.bindings.OUTPUTS, "queue", ("function_app", "Sink"))
-    monkeypatch.setattr("devhost.host.check_storage", _nothing)
+    monkeypatch.setattr("devhost.host.check_services", _nothing)
     return devhost_host(folder)
 
 

@@ -1,0 +1,194 @@
+"""What a function is given of Service Bus messages: bodies, metadata, and the line about them in the log."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from azure.functions.meta import Datum
+
+from devhost.datum import promote, to_metadata
+from devhost.invocation import TriggerData
+
+if TYPE_CHECKING:
+    from azure.servicebus import ServiceBusReceivedMessage
+
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+_BYTES_REMEDY = "Declare the trigger with data_type=DataType.BINARY to get bytes."
+_STRINGS = frozenset(
+    {
+        "MessageId", "CorrelationId", "ContentType", "Subject", "Label", "To", "ReplyTo", "ReplyToSessionId",
+        "SessionId", "PartitionKey", "TransactionPartitionKey", "LockToken", "DeadLetterSource",
+    }
+)  # fmt: skip
+_LONGS = frozenset({"SequenceNumber"})
+_TIMES = ("EnqueuedTimeUtc", "EnqueuedTime", "ExpiresAtUtc", "ExpiresAt")
+
+
+class BadBodyError(Exception):
+    """A message body that the function's trigger cannot take."""
+
+
+def trigger_data(message: ServiceBusReceivedMessage, data_type: str) -> TriggerData:
+    """One message for a function with cardinality ONE; `data_type` is the trigger's dataType, upper case or "".
+
+    Raises BadBodyError: the real host cannot bind such a body either, so the attempt fails.
+    """
+    body = _body(message)
+    data = properties = _properties(message)
+    if data_type == "BINARY":
+        value = Datum(body, "bytes")
+    else:
+        text = _text(body)
+        value = Datum(text, "string")
+        data = promote(properties, text)
+    metadata = to_metadata(data)
+    for name in _TIMES:
+        if data[name] is properties[name] is not None:  # not a property of the body by the same name
+            metadata[name] = Datum(f'"{properties[name]}"', "json")
+    return TriggerData(value, metadata, details=_details([message], ""), binding_data=data)
+
+
+def batch_trigger_data(messages: Sequence[ServiceBusReceivedMessage], data_type: str) -> TriggerData:
+    """Several messages for a function with cardinality MANY: one value for all bodies, one array for each property.
+
+    Arrays of texts lose their empty entries on the way to Python, as in the real host (functions-host.md §2.1).
+    Raises BadBodyError.
+    """
+    rows = [_properties(message) for message in messages]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    # The real host puts the partition keys here (§7).
+    columns["TransactionPartitionKey"] = columns["PartitionKey"]
+    metadata = {f"{name}Array": _array(name, values) for name, values in columns.items()}
+    value = _bodies([_body(message) for message in messages], data_type)
+    return TriggerData(
+        value,
+        metadata,
+        details=_details(messages, "Array"),
+        binding_data={f"{name}Array": values for name, values in columns.items()},
+    )
+
+
+def _bodies(bodies: list[bytes], data_type: str) -> Datum:
+    if data_type == "BINARY":
+        return Datum(SimpleNamespace(bytes=bodies), "collection_bytes")
+    texts = [_text(body) for body in bodies]
+    if data_type == "STRING":
+        return Datum(SimpleNamespace(string=[text for text in texts if text]), "collection_string")
+    try:
+        return Datum(json.dumps([json.loads(text) for text in texts], separators=(",", ":")), "json")
+    except ValueError as error:
+        raise BadBodyError(
+            f"a body of the batch is not JSON ({error}), as it has to be without a data type. "
+            "Declare the trigger with data_type=DataType.STRING or BINARY."
+        ) from None
+
+
+def _array(name: str, values: list[Any]) -> Datum:
+    if name in _STRINGS:
+        return Datum(SimpleNamespace(string=[value for value in values if value]), "collection_string")
+    if name in _LONGS:
+        return Datum(SimpleNamespace(sint64=values), "collection_sint64")
+    return Datum(json.dumps(values, separators=(",", ":")), "json")
+
+
+def _body(message: ServiceBusReceivedMessage) -> bytes:
+    raw = message.raw_amqp_message
+    if raw.body_type.value != "data":
+        raise BadBodyError(
+            f"its body is an AMQP {raw.body_type.value}, and the real host takes data only. Send it as bytes or text."
+        )
+    return b"".join(raw.body)
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise BadBodyError(f"its body is not UTF-8 ({error}). {_BYTES_REMEDY}") from None
+
+
+def _properties(message: ServiceBusReceivedMessage) -> dict[str, Any]:
+    """The binding data of one message, by the names that the real host gives them (functions-host.md §7)."""
+    properties = {_plain(name): _plain(value) for name, value in (message.application_properties or {}).items()}
+    expires = _expires(message)
+    return {
+        "MessageId": _string(message.message_id),
+        "CorrelationId": _string(message.correlation_id),
+        "ContentType": message.content_type,
+        "Subject": message.subject,
+        "Label": message.subject,
+        "To": message.to,
+        "ReplyTo": message.reply_to,
+        "ReplyToSessionId": message.reply_to_session_id,
+        "SessionId": message.session_id,
+        "PartitionKey": message.partition_key,
+        "TransactionPartitionKey": _via_partition_key(message),
+        # .NET counts the delivery under way, AMQP only those before it.
+        "DeliveryCount": (message.delivery_count or 0) + 1,
+        "SequenceNumber": message.sequence_number,
+        "LockToken": _string(message.lock_token),
+        "EnqueuedTimeUtc": _net_time(message.enqueued_time_utc),
+        "EnqueuedTime": _net_time(message.enqueued_time_utc, "+00:00"),
+        "ExpiresAtUtc": _net_time(expires),
+        "ExpiresAt": _net_time(expires, "+00:00"),
+        "DeadLetterSource": message.dead_letter_source,
+        "ApplicationProperties": properties,
+        "UserProperties": properties,
+    }
+
+
+def _via_partition_key(message: ServiceBusReceivedMessage) -> str | None:
+    annotations = message.raw_amqp_message.annotations or {}
+    return _string(_plain(annotations.get(b"x-opt-via-partition-key")))
+
+
+def _expires(message: ServiceBusReceivedMessage) -> datetime | None:
+    try:
+        return message.expires_at_utc or (message.enqueued_time_utc and _END_OF_TIME)
+    except OverflowError:  # a time to live that means never
+        return _END_OF_TIME
+
+
+def _string(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """An AMQP value as JSON holds it; the SDK hands out texts as bytes."""
+    if isinstance(value, bytes | bytearray):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError:
+            return base64.b64encode(value).decode()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return _net_time(value, "+00:00")
+    return value
+
+
+def _net_time(moment: datetime | None, offset: str = "") -> str | None:
+    """A UTC moment as Newtonsoft writes it, without zeros at the end of its fraction."""
+    if moment is None:
+        return None
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    text = f"{text}9" if moment == _END_OF_TIME else text.rstrip("0").rstrip(".")
+    return text + offset
+
+
+def _details(messages: Sequence[ServiceBusReceivedMessage], suffix: str) -> str:
+    fields = {
+        "MessageId": [_string(message.message_id) for message in messages],
+        "SequenceNumber": [message.sequence_number for message in messages],
+        "DeliveryCount": [(message.delivery_count or 0) + 1 for message in messages],
+        "EnqueuedTimeUtc": [_net_time(message.enqueued_time_utc, "Z") for message in messages],
+        "LockedUntilUtc": [_net_time(message.locked_until_utc, "Z") for message in messages],
+        "SessionId": [message.session_id for message in messages],
+    }
+    return ", ".join(f"{name}{suffix}: {','.join(str(v or '') for v in values)}" for name, values in fields.items())
