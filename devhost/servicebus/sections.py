@@ -34,13 +34,19 @@ def find_sections(payload: bytes) -> list[tuple[int, int, int, int]]:
 def normalise(payload: bytes) -> bytes:
     """The same message with every section's descriptor in its short form, the only one the SDK can read.
 
-    The usual message is returned as it is. Raises DecodeError.
+    Delivery annotations are put in their place: the SDK writes them behind the body. The usual message is returned as
+    it is. Raises DecodeError.
     """
     sections = find_sections(payload)
-    if all(body - start == 3 for _, start, body, _ in sections):
+    codes = [code for code, *_ in sections]
+    place = int(codes[:1] == [Section.HEADER])
+    is_in_place = Section.DELIVERY_ANNOTATIONS not in codes[place + 1 :]
+    if is_in_place and all(body - start == 3 for _, start, body, _ in sections):
         return payload
-    if not all(type(code) is int and Section.HEADER <= code <= Section.FOOTER for code, *_ in sections):
+    if not all(type(code) is int and Section.HEADER <= code <= Section.FOOTER for code in codes):
         raise DecodeError("A section's descriptor is none of a message.")
+    if not is_in_place:
+        sections.insert(place, sections.pop(codes.index(Section.DELIVERY_ANNOTATIONS, place + 1)))
     return b"".join(encoder.described(code, payload[body:end]) for code, _, body, end in sections)
 
 
