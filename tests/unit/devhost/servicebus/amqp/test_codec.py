@@ -136,6 +136,7 @@ def test_decimals_are_carried(data):
         "a102c328",  # no UTF-8
         "a301ff",  # no ASCII
         "c1040245" + "40",  # a list as a key
+        "7380000000",  # no character
         "00" * 80 + "40",
         "c0ff01" * 80,
     ],
