@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("nightshift")
 
-# The Azure SDK writes every request and answer at Information, a dozen lines each.
-logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+# The Azure SDK writes every request and answer at Information, a dozen lines each, and each state of an AMQP link.
+for noisy in ("azure.core.pipeline.policies.http_logging_policy", "azure.servicebus"):
+    logging.getLogger(noisy).setLevel(logging.WARNING)
 
 _context: ContextVar[Mapping[str, Any]] = ContextVar("telemetry", default=MappingProxyType({}))
 
