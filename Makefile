@@ -1,10 +1,11 @@
 # Each target is one line that a person could type; .venv and node_modules are made on first use.
 PYTHON ?= python3
 BIN := .venv/bin
+BUS := Endpoint=sb://127.0.0.1;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;
 
 .PHONY: run demo test bench check
 
-run: .venv/ready node_modules/ready    ## Azurite, sandbox and host together, until Ctrl-C
+run: .venv/ready node_modules/ready    ## Azurite, Service Bus, sandbox and host, until Ctrl-C
 	$(BIN)/python -m demo.stack
 
 demo: .venv/ready node_modules/ready   ## real orders through the app, and what became of each
@@ -17,7 +18,7 @@ bench: .venv/bench node_modules/ready  ## devhost beside its peers and the floor
 	$(BIN)/python -m bench $(ARGS)
 
 check: .venv/ready                     ## style, and that every function loads
-	$(BIN)/ruff check . && AzureWebJobsStorage=UseDevelopmentStorage=true $(BIN)/python -m devhost check
+	$(BIN)/ruff check . && AzureWebJobsStorage=UseDevelopmentStorage=true AzureWebJobsServiceBus='$(BUS)' $(BIN)/python -m devhost check
 
 .venv/ready: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv .venv

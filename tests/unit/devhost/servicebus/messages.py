@@ -11,4 +11,5 @@ EMPTY_BODY = bytes.fromhex("005375a000")
 
 def message(application_properties: dict[str, Any] | None = None, **properties: Any) -> Message:
     """A message with an empty body, properties by their names in Message."""
-    return Message.parse(EMPTY_BODY).with_properties(**properties).with_application_properties(application_properties or {})
+    bare = Message.parse(EMPTY_BODY).with_properties(**properties)
+    return bare.with_application_properties(application_properties or {})
