@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -64,6 +65,16 @@ async def test_a_confirmed_order_can_be_withdrawn():
 async def test_an_order_that_is_not_in_the_book_cannot_be_handed_over():
     with pytest.raises(orders.OrderMissingError):
         await orders.hand_over(call("hand_over_order"))
+
+
+async def test_an_order_that_was_withdrawn_is_sold_in_another_run_of_its_job():
+    id = uuid4().hex
+    await orders.withdraw(call("withdraw_order", SOLD, id))
+    for step, name in ((orders.confirm, "confirm_order"), (orders.hand_over, "hand_over_order")):
+        first = call(name, SOLD, id)
+        await step(replace(first, job=replace(first.job, run=2)))
+    assert await state(id) == "Withdrawn"
+    assert (await clients().table("orders").get_entity(id, "order~2"))["state"] == "HandedOver"
 
 
 async def test_a_withdrawn_order_is_not_handed_over_by_a_straggler():

@@ -118,3 +118,18 @@ def test_two_jobs_never_share_an_instance(monkeypatch):
         job(id="import-1")
     assert job(id="imported").ref.instance_id == "order-imported"
     assert job("order-import", {"event": "seen"}, id="1").ref.instance_id == "order-import-1"
+
+
+def test_a_reply_goes_to_a_queue_that_can_be():
+    envelope = Envelope(kind="order", id="J-1", input=order("c-1"))
+    for name in (None, "replies", "team/replies.v2"):
+        assert parse(envelope, source="servicebus:jobs", reply_to=name).ref.reply_to == name
+    for name in ("", "no queue", "-x", "x" * 261, "sb://elsewhere/replies"):
+        with pytest.raises(InvalidInputError, match="replyTo") as caught:
+            parse(envelope, reply_to=name)
+        assert caught.value.fields[0]["field"] == "replyTo"
+
+
+def test_a_message_cannot_name_a_queue_for_its_reply_yet():
+    with pytest.raises(InvalidInputError, match="replyTo"):
+        open_envelope({"kind": "order", "id": "J-1", "input": {}, "replyTo": "replies"})

@@ -173,6 +173,15 @@ async def test_progress_only_grows_and_says_when_it_is_too_late_to_cancel():
     }
 
 
+@pytest.mark.parametrize(("events", "welcome"), [({"first": "cancel"}, True), ({}, False)])
+async def test_to_ask_for_a_cancel_that_is_under_way_is_not_too_late(events, welcome):
+    engine = Recorder({} if events else {"second": error()})
+    engine.events = events
+    await engine.run("order-1")
+    undoing = [status["cancellable"] for status in engine.statuses if status["step"].startswith("undo_")]
+    assert set(undoing) == {welcome}
+
+
 async def test_a_job_does_not_wait_for_a_try_that_would_come_after_its_deadline():
     """A gateway that asks for an hour's patience must not keep the stock reserved for many."""
     engine = await Recorder({"second": error(retryable=True) | {"retryAfter": 3600}}, deadline=1800).run("order-1")

@@ -31,5 +31,17 @@ def test_the_dequeue_count_is_the_hosts():
     assert read(override).max_dequeue_count == 7
 
 
+def test_the_delivery_count_is_the_queues():
+    assert [module.max_delivery_count(queue) for queue in ("jobs", "order-events", "poison-jobs")] == [5, 5, 10]
+    with pytest.raises(KeyError, match="nowhere"):
+        module.max_delivery_count("nowhere")
+
+
+def test_the_command_line_finds_the_host():
+    assert (read({}).nightshift_url, read({}).nightshift_key) == ("http://localhost:7071", None)
+    found = read({"NIGHTSHIFT_URL": "https://shop.example/", "NIGHTSHIFT_KEY": "key"})
+    assert (found.nightshift_url, found.nightshift_key) == ("https://shop.example", "key")
+
+
 def test_a_url_has_no_slash_at_its_end():
     assert read({"PAYMENT_GATEWAY_URL": "http://pay/"}).payment_gateway_url == "http://pay"
