@@ -11,6 +11,8 @@ from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrc
 from jobs.clients import clients
 from jobs.settings import settings
 from sandbox.in_process import Sandbox
+from tests.unit.jobs.crashes import Crashes
+from tests.unit.jobs.fake_bus import FakeBus
 
 
 @pytest.fixture
@@ -65,3 +67,18 @@ class FakeDurable:
 @pytest.fixture
 def durable() -> FakeDurable:
     return FakeDurable()
+
+
+@pytest.fixture
+def crashes(storage, monkeypatch) -> Crashes:
+    """Where the process dies, at calls to storage and to the Service Bus."""
+    found = Crashes()
+    found.at_storage(monkeypatch)
+    return found
+
+
+@pytest.fixture
+async def bus(storage, crashes) -> FakeBus:
+    """A Service Bus that only remembers."""
+    clients().service_bus = FakeBus(crashes)
+    return clients().service_bus

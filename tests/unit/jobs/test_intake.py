@@ -9,12 +9,13 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from azure.core.exceptions import ServiceRequestError
 
 from jobs import intake, ledger
+from jobs import letters as dead_letters
 from jobs.clients import clients
-from jobs.errors import JobConflictError, TransientError
+from jobs.errors import JobConflictError, SettingMissingError, TransientError
 from jobs.job import Envelope, parse
+from jobs.settings import settings
 from jobs.single_activity import Delivery
 from tests.orders import order
 
@@ -150,28 +151,50 @@ async def test_an_order_from_a_queue_is_the_same_job_as_by_http(durable):
         (b'{"kind": "order", "id": "never-submitted", "handOver": "forged"}', "NotAJob"),
     ],
 )
-async def test_what_is_no_job_is_set_aside_at_once(durable, caplog, body, reason):
+async def test_what_is_no_job_is_buried_at_once(durable, bus, caplog, body, reason):
     caplog.set_level("INFO", "nightshift")
-    await intake.receive(body, delivery(), durable)
-    [message] = [m async for m in clients().queue("jobs-poison").receive_messages()]
-    await clients().queue("jobs-poison").delete_message(message)
-    assert message.content == body.decode("utf-8", "replace")
+    arrived = delivery()
+    await intake.receive(body, arrived, durable)
+    [letter] = bus.letters(source="storage:jobs", messageId=arrived.message_id)
+    assert letter.dead_letter_reason == reason
+    assert await dead_letters.read("poison-jobs", letter).body() == body
     [line] = [json.loads(record.message) for record in caplog.records if record.name == "nightshift"]
-    assert (line["event"], line["queue"], line["error"]["type"]) == ("MessageParked", "jobs", reason)
+    assert (line["event"], line["source"], line["reason"]) == ("DeadLettered", "storage:jobs", reason)
     assert durable.starts == 0
 
 
 @pytest.mark.parametrize("text", [b'{"kind": "order"}', b'{ "kind": 1}', b'{\n"kind": 1}', b"{\r\n}", b"{\t}"])
-async def test_the_message_of_a_base64_client_is_explained(durable, caplog, text):
+async def test_the_message_of_a_base64_client_is_explained(durable, bus, text):
     await intake.receive(base64.b64encode(text), delivery(), durable)
-    assert "base64" in caplog.text
-    await clients().queue("jobs-poison").clear_messages()
+    [letter] = bus.letters()
+    assert "base64" in letter.dead_letter_error_description
 
 
-async def test_a_message_that_cannot_be_set_aside_comes_again(durable, monkeypatch):
-    async def away(*_):
-        raise ServiceRequestError("connection refused")
-
-    monkeypatch.setattr("jobs.dead_letters.park", away)
-    with pytest.raises(ServiceRequestError):
+async def test_a_message_that_cannot_be_buried_comes_again(durable, monkeypatch):
+    monkeypatch.delenv("AzureWebJobsServiceBus", raising=False)
+    settings.cache_clear()
+    with pytest.raises(SettingMissingError, match="AzureWebJobsServiceBus"):
         await intake.receive(b"no job", delivery(), durable)
+
+
+async def test_an_orchestration_is_started_again_with_what_is_in_its_claim(durable, bus):
+    submitted = job()
+    await intake.submit(submitted, durable)
+    await ledger.end(submitted.ref, None, "Failed", error={"type": "OutOfStock"})
+    assert await ledger.reopen(await ledger.get("order", submitted.id), in_new_run=True)
+    forged = {"currency": "EUR", "lines": [{"sku": "MUG", "quantity": 99}]}
+    message = {"kind": "order", "id": submitted.id, "input": forged, "handOver": "replay"}
+    for _ in range(2):
+        await intake.receive(json.dumps(message).encode(), delivery(), durable)
+    started = durable.started[f"order-{submitted.id}~2"]
+    assert (started["input"]["lines"], started["job"]["run"]) == ([{"sku": "MUG", "quantity": 1}], 2)
+    assert durable.starts == 2
+
+
+async def test_a_hand_over_with_another_input_is_forged(durable, bus):
+    submitted = job("analytics", {"event": "seen"})
+    await intake.submit(submitted, durable)
+    forged = {"kind": "analytics", "id": submitted.id, "input": {"event": "forged"}, "handOver": "x"}
+    await intake.receive(json.dumps(forged).encode(), delivery(), durable)
+    assert [letter.dead_letter_reason for letter in bus.letters(jobId=submitted.id)] == ["NotAJob"]
+    await clients().queue("jobs").clear_messages()

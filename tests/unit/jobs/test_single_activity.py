@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
-from jobs import ledger, single_activity
+from jobs import bodies, ledger, single_activity
 from jobs.catalog import Kind
-from jobs.errors import JobError, PermanentError, TransientError
+from jobs.clients import clients
+from jobs.errors import PermanentError, TransientError
 from jobs.inputs import AnalyticsInput
 from jobs.ledger import JobRef
+from jobs.settings import settings
 from jobs.single_activity import Delivery
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage")]
@@ -33,7 +36,8 @@ class Task:
         return self
 
     async def deliver(self, message_id: str = "m-1", attempt: int = 1, is_last: bool = False) -> None:
-        await single_activity.run(self.kind, self.ref, {}, Delivery("jobs", message_id, attempt, is_last))
+        delivery = Delivery("jobs", message_id, attempt, is_last)
+        await single_activity.run(self.kind, self.ref, {}, delivery, lambda: bodies.keep_job(self.ref, {}))
 
     async def entry(self) -> ledger.Entry:
         return await ledger.get("task", self.ref.id)
@@ -73,30 +77,45 @@ async def test_a_transient_error_asks_for_another_delivery():
     assert (await task.entry()).state == "Completed"
 
 
-async def test_after_the_last_delivery_the_job_has_failed():
+async def test_after_the_last_delivery_the_job_has_failed_and_is_buried(bus):
     task = await Task(TransientError("busy")).submit()
-    with pytest.raises(TransientError):
-        await task.deliver(attempt=5, is_last=True)
+    await task.deliver(attempt=5, is_last=True)
     entry = await task.entry()
-    assert (entry.state, entry.attempt) == ("Failed", 5)
+    assert (entry.state, entry.attempt, entry.is_buried) == ("Failed", 5, True)
     assert entry.error == {"type": "Transient", "message": "busy", "retryable": True}
+    [letter] = bus.letters(jobId=task.ref.id)
+    assert letter.dead_letter_error_description == "busy"
 
 
-async def test_a_permanent_error_costs_one_delivery():
+async def test_a_permanent_error_costs_one_delivery(bus):
     task = await Task(PermanentError("never")).submit()
     await task.deliver()
     assert (await task.entry()).error["message"] == "never"
+    [letter] = bus.letters(jobId=task.ref.id)
+    assert (letter.dead_letter_reason, letter.application_properties[b"attempts"]) == ("Permanent", 1)
 
 
-async def test_an_unforeseen_error_keeps_its_text_to_itself():
+async def test_an_unforeseen_error_keeps_its_text_to_itself(bus):
     task = await Task(ValueError("ada@example.com")).submit()
-    with pytest.raises(JobError) as caught:
-        await task.deliver(is_last=True)
-    assert "ada@example.com" not in str(caught.value)
+    await task.deliver(is_last=True)
     assert "ada@example.com" not in str((await task.entry()).error)
+    assert "ada@example.com" not in str(bus.letters(jobId=task.ref.id))
 
 
-async def test_it_may_not_take_for_ever():
+async def test_without_a_service_bus_the_job_waits_in_the_poison_queue(monkeypatch):
+    monkeypatch.delenv("AzureWebJobsServiceBus", raising=False)
+    settings.cache_clear()
+    await clients().queue("jobs-poison").clear_messages()
+    task = await Task(PermanentError("never")).submit()
+    await task.deliver()
+    entry = await task.entry()
+    assert (entry.state, entry.is_buried) == ("Failed", False)
+    [waiting] = [json.loads(message.content) async for message in clients().queue("jobs-poison").receive_messages()]
+    assert (waiting["kind"], waiting["id"], waiting["input"]) == ("task", task.ref.id, {})
+    await clients().queue("jobs-poison").clear_messages()
+
+
+async def test_it_may_not_take_for_ever(bus):
     task = await Task(lambda: asyncio.sleep(60), deadline=0.05).submit()
     await task.deliver()
     assert (await task.entry()).error["type"] == "DeadlineExceeded"

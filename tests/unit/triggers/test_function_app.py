@@ -13,6 +13,7 @@ from jobs.inputs import PRINTABLE
 from tests.unit.triggers.doors import functions
 
 ROOT = Path(__file__).parents[3]
+JOBS = {"submit_job", "get_job", "list_jobs", "cancel_job"}
 
 
 def bindings(type: str) -> dict[str, dict]:
@@ -32,6 +33,10 @@ def test_every_door_is_there():
         "get_job": ("jobs/{kind}/{id}", ["GET"]),
         "list_jobs": ("jobs", ["GET"]),
         "cancel_job": ("jobs/{kind}/{id}/cancel", ["POST"]),
+        "list_dead_letters": ("dead-letters", ["GET"]),
+        "get_dead_letter": ("dead-letters/{id}", ["GET"]),
+        "replay_dead_letter": ("dead-letters/{id}/replay", ["POST"]),
+        "discard_dead_letter": ("dead-letters/{id}", ["DELETE"]),
         "health": ("health", ["GET"]),
         "openapi": ("openapi.json", ["GET"]),
     }
@@ -40,7 +45,9 @@ def test_every_door_is_there():
 def test_only_health_and_the_description_need_no_key():
     levels = {name: str(binding["authLevel"]).upper() for name, binding in bindings("httpTrigger").items()}
     assert {name for name, level in levels.items() if level == "ANONYMOUS"} == {"health", "openapi"}
-    assert {level for name, level in levels.items() if name not in ("health", "openapi")} == {"FUNCTION"}
+    assert {level for name, level in levels.items() if name in JOBS} == {"FUNCTION"}
+    rest = levels.keys() - JOBS - {"health", "openapi"}
+    assert {levels[name] for name in rest} == {"ADMIN"} and all("dead_letter" in name for name in rest)
 
 
 def test_each_queue_that_is_provided_is_listened_to():

@@ -11,7 +11,6 @@ import pytest
 from azure.functions.queue import QueueMessageInConverter
 
 from jobs import ledger
-from jobs.clients import clients
 from tests.unit.triggers.doors import functions
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage")]
@@ -40,18 +39,40 @@ async def test_a_dropped_message_is_a_job(durable, door):
     assert datetime.fromisoformat(entry.job.submitted_at) == datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(("door", "poison"), [("take_job", "jobs-poison"), ("take_urgent_job", "jobs-urgent-poison")])
-async def test_what_is_no_job_goes_to_the_poison_queue_of_its_door(durable, door, poison):
-    await deliver(door, durable, message(b"no job"))
-    assert [held.content async for held in clients().queue(poison).receive_messages()] == ["no job"]
-    await clients().queue(poison).clear_messages()
+@pytest.mark.parametrize(("door", "queue"), [("take_job", "jobs"), ("take_urgent_job", "jobs-urgent")])
+async def test_what_is_no_job_is_buried_by_the_name_of_its_door(durable, bus, door, queue):
+    received = message(b"no job")
+    await deliver(door, durable, received)
+    [letter] = bus.letters(messageId=received.id)
+    assert letter.application_properties[b"source"] == f"storage:{queue}".encode()
 
 
-@pytest.mark.parametrize(("count", "state"), [("4", "Running"), ("5", "Failed")])
-async def test_the_last_delivery_is_known(durable, world, count, state):
+@pytest.mark.parametrize(
+    ("door", "source"), [("relay_job", b"storage:jobs"), ("relay_urgent_job", b"storage:jobs-urgent")]
+)
+async def test_what_the_host_gave_up_is_buried(durable, bus, door, source):
+    received = message(b'{"kind": "analytics", "input": {"event": "dropped"}}')
+    await deliver(door, durable, received)
+    [letter] = bus.letters(messageId=received.id)
+    assert (letter.application_properties[b"source"], letter.dead_letter_reason) == (source, "MaxDequeueCountExceeded")
+    assert letter.application_properties[b"firstSeen"].startswith(b"2026-01-01")
+
+
+async def test_a_blob_that_the_host_gave_up_is_buried(bus):
+    about = {"Type": "BlobTrigger", "ContainerName": "photos", "BlobName": "a/b.jpg", "ETag": '"0x1"'}
+    await functions()["relay_blob"].get_user_function()(message=message(json.dumps(about).encode()))
+    [letter] = bus.letters(source="blob:photos/a/b.jpg")
+    assert letter.dead_letter_reason == "MaxDequeueCountExceeded"
+
+
+@pytest.mark.parametrize("count", ["4", "5"])
+async def test_the_last_delivery_is_known(durable, world, bus, count):
     world.fault({"when": {"operation": "mail"}, "fault": "error"})
     mail = {"to": "ada@example.com", "subject": "Hello", "text": "Hello"}
     received = message(json.dumps({"kind": "mail", "input": mail}).encode(), DequeueCount=count)
-    with pytest.raises(Exception, match="451"):
+    if count == "5":
         await deliver("take_job", durable, received)
-    assert (await ledger.get("mail", received.id)).state == state
+    else:
+        with pytest.raises(Exception, match="451"):
+            await deliver("take_job", durable, received)
+    assert (await ledger.get("mail", received.id)).state == ("Failed" if count == "5" else "Running")
