@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from hypothesis import settings
@@ -26,14 +26,14 @@ from tests.unit.devhost.servicebus.broker_model import Item, Model
 from tests.unit.devhost.servicebus.workbench import START, Bench, Receiver, make, text_of
 
 PATHS = {"queue": "q", "dead": "q/$DeadLetterQueue"}
-SESSIONS = ("", "x", "y")
+SESSIONS = ("", "x")
 SETTLEMENTS = ("complete", "abandon", "abandon", "abandon", "defer", "defer", "release", "dead_letter")
 LOCK = 1_000
-PAUSES = (1, 400, LOCK - 1, LOCK, 2_500, 6_000)
+PAUSES = (1, 400, 400, 700, LOCK, 2_500)
 
 messages = st.tuples(
-    st.sampled_from(["m1", "m2", "m3", "m4"]),
-    st.sampled_from([None, None, 300, 1_500]),
+    st.sampled_from(["m1", "m2", "m3"]),
+    st.sampled_from([None, 300, 700, 1_500]),
     st.sampled_from(SESSIONS),
     st.sampled_from([None, None, -5, 700]),
 )
@@ -50,7 +50,7 @@ class BrokerMachine(RuleBasedStateMachine):
     )
     def begin(self, has_sessions: bool, has_window: bool, dead_letters_expired: bool, maximum: int) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="broker-model-"))
-        window = 3_000 if has_window else None
+        window = 1_200 if has_window else None
         self.model = Model(LOCK, maximum, window, dead_letters_expired, has_sessions, now=START)
         self.bench = Bench(self.open_store())
         self.bench.create(
@@ -191,10 +191,16 @@ class BrokerMachine(RuleBasedStateMachine):
 
     # --- settling ---------------------------------------------------------------------------------------------------
 
+    def pick_lock(self, back: int) -> tuple[Item, UUID, str]:
+        """Mostly one that holds, sometimes one that does not any more."""
+        good = [lock for lock in self.locks if self.is_good(*lock)]
+        locks = good if good and back < 4 else self.locks
+        return locks[max(len(locks) - 1 - back, 0)]
+
     @precondition(lambda self: self.locks)
-    @rule(back=st.integers(0, 8), how=st.sampled_from(SETTLEMENTS))
+    @rule(back=st.integers(0, 6), how=st.sampled_from(SETTLEMENTS))
     def settle(self, back: int, how: str) -> None:
-        item, token, place = self.locks[max(len(self.locks) - 1 - back, 0)]
+        item, token, place = self.pick_lock(back)
         queue = self.queue(place)
         if how == "dead_letter" and place == "dead":
             with pytest.raises(NotAllowedError):
@@ -208,15 +214,10 @@ class BrokerMachine(RuleBasedStateMachine):
             self.model.settle(item, how)
         self.commit()
 
-    @rule()
-    def settle_nothing(self) -> None:
-        with pytest.raises(self.lost("queue")):
-            self.queue().complete(uuid4())
-
     @precondition(lambda self: self.locks)
-    @rule(back=st.integers(0, 3))
+    @rule(back=st.integers(0, 4))
     def renew(self, back: int) -> None:
-        item, token, place = self.locks[max(len(self.locks) - 1 - back, 0)]
+        item, token, place = self.pick_lock(back)
         if self.model.has_sessions and place == "queue":
             with pytest.raises(NotAllowedError):
                 self.queue(place).renew(token)
@@ -248,18 +249,21 @@ class BrokerMachine(RuleBasedStateMachine):
             if receiver is None:
                 return
         assert receiver.session.locked_until == self.model.now + LOCK
-        self.model.session(session_id).locked_until = self.model.now + LOCK
+        session = self.model.session(session_id)
+        session.locked_until = self.model.now + LOCK
+        assert self.queue().get_session_state(session_id) == session.state
         self.receivers[session_id] = receiver
 
     @precondition(lambda self: self.model.has_sessions)
     @rule(session_id=st.sampled_from(SESSIONS), count=st.integers(1, 2), settles=st.booleans())
     def receive_in_session(self, session_id: str, count: int, settles: bool) -> None:
-        receiver = self.receivers.get(session_id)
-        if receiver is None:
-            return
+        if session_id not in self.receivers:
+            self.accept(session_id)
+        receiver = self.receivers[session_id]
         expected = self.model.available("queue", session_id)[:count]
         if self.model.session(session_id).locked_until is None:
             assert isinstance(receiver.error, SessionLockLostError)
+            del self.receivers[session_id]
             expected = []
         receiver.deliveries.clear()
         receiver.credit, receiver.settles = count, settles
