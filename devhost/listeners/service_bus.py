@@ -79,8 +79,10 @@ class ServiceBusListener:
             return not any(channel.is_busy for channel in self._channels)
         if not all([await channel.is_idle() for channel in list(self._channels)]):
             return False
+        if not self._has_sessions:
+            return bool(self._channels)
         # While all links are busy with sessions, or on their way to the service, there may be more.
-        return not self._has_sessions or any([await channel.is_waiting() for channel in list(self._opening)])
+        return any([await channel.is_waiting() for channel in list(self._opening)])
 
     def _begin(self, work: Awaitable[None]) -> None:
         task = asyncio.create_task(guard(self._host, work), name=f"listener {self._entity.path}")

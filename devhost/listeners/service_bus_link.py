@@ -1,9 +1,9 @@
 """One receiving link of the Service Bus SDK, whose connection one task reads while many others settle.
 
 The SDK's receiver is made for one caller at a time: whoever waits (for a message, an outcome, a renewal) reads the
-connection himself, for up to 0.2 s, and a frame that somebody else was waiting for is only noticed when that time is
-over. A listener receives, settles and renews at once, so here one task reads, and all who wait look again after each
-frame. Credit is given by hand, because receive_messages() either waits 0.2 s for more or sends one credit a message.
+connection himself, for up to 0.2 s; nobody can write meanwhile, and a frame that somebody else was waiting for is only
+noticed when that time is over. A listener receives, settles and renews at once, so here one task reads, and all who
+wait look again after each frame. Credit is given by hand, because receive_messages() either waits 0.2 s for more or sends one credit a message.
 That takes a few of the SDK's private parts; all of them are in this module.
 """
 
@@ -80,6 +80,8 @@ class ReceiveLink:
     def _share_connection(self, connection: Any) -> None:
         self._read_one = connection.listen
         connection.listen = self._wait_for_frame
+        # The SDK's own write() waits for the lock that a reader holds for as long as nothing comes.
+        connection._transport.write = connection._transport._write
         session = self._handler._session
         incoming_flow = session._incoming_flow
 

@@ -1,0 +1,110 @@
+"""Runs functions written inside a test on devhost's real parts and a local bus, without an app folder."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import asynccontextmanager
+from typing import Any
+
+import azure.functions as func
+from azure.servicebus import ServiceBusMessage
+
+from devhost.host_json import HostJson
+from devhost.indexer import index
+from devhost.invocation import InvocationRecord
+from devhost.invoker import Invoker
+from devhost.listeners import create_listener
+from devhost.outages import Outages
+from devhost.service_bus_connections import ServiceBusConnections
+from devhost.servicebus.counts import Counts
+from devhost.servicebus.descriptions import QueueDescription, SubscriptionDescription, TopicDescription
+from devhost.servicebus.in_process import InProcessServiceBus
+from devhost.settings import Settings
+
+CONNECTION = "AzureWebJobsServiceBus"
+_numbers = itertools.count(1)
+
+
+def new_queue(bus: InProcessServiceBus, **properties: Any) -> str:
+    """A queue that no other test uses; `properties` as in QueueDescription (times in ms)."""
+    name = f"q-{next(_numbers)}"
+    bus.call(lambda broker: broker.create_queue(QueueDescription(name, **properties)))
+    return name
+
+
+def new_topic(bus: InProcessServiceBus, *subscriptions: str, **properties: Any) -> str:
+    """A topic with these subscriptions; `properties` as in SubscriptionDescription."""
+    name = f"t-{next(_numbers)}"
+    bus.call(lambda broker: broker.create_topic(TopicDescription(name)))
+    for subscription in subscriptions:
+        description = SubscriptionDescription(subscription, **properties)
+        bus.call(lambda broker, description=description: broker.create_subscription(name, description))
+    return name
+
+
+def counts(bus: InProcessServiceBus, path: str) -> Counts:
+    """How many messages an entity holds."""
+    return bus.call(lambda broker: broker.counts(path))
+
+
+class ServiceBusHost:
+    """What listeners and bindings need of a host, and what a test wants to see of them."""
+
+    def __init__(self, connection_string: str, options: dict[str, Any]) -> None:
+        self.settings = Settings({CONNECTION: connection_string})
+        self.json = HostJson({"version": "2.0", "extensions": {"serviceBus": options}})
+        self.outages = Outages()
+        self.service_bus = ServiceBusConnections(self.settings)
+        self.invoker = Invoker(self)
+        self.invoke = self.invoker.invoke
+        self.records: list[InvocationRecord] = []
+        self.invoker.observers.append(self.records.append)
+        self.faults: list[BaseException] = []
+        self.failed = self.faults.append
+        self.listeners: list[Any] = []
+
+    async def send(self, entity: str, *messages: Any, **properties: Any) -> None:
+        """Send bodies or ServiceBusMessages by the real client; `properties` are those of all bodies."""
+        made = [m if isinstance(m, ServiceBusMessage) else ServiceBusMessage(m, **properties) for m in messages]
+        shared = self.service_bus.namespace(None).sender(entity, {})
+        async with shared.lock:
+            await shared.sender.send_messages(made)
+
+    async def drain(self) -> None:
+        """Return when nothing runs and no message is available."""
+        async with asyncio.timeout(30):
+            while not all([await listener.is_idle() for listener in self.listeners]):
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(bus: InProcessServiceBus | str, app: func.FunctionApp, **options: Any):
+    """The app's functions, listening; ends with every listener stopped and no fault. `options` as in host.json."""
+    connection_string = bus if isinstance(bus, str) else bus.connection_string
+    host = ServiceBusHost(connection_string, {"sessionIdleTimeout": "00:00:00.2", **options})
+    found = index(app.get_functions(), host.settings, host.json)
+    assert not found.errors
+    host.listeners = [
+        create_listener(host, function)
+        for function in found.functions.values()
+        if function.trigger.type == "serviceBusTrigger"
+    ]
+    host.functions = found.functions
+    for listener in host.listeners:
+        await listener.start()
+    try:
+        yield host
+    finally:
+        for listener in host.listeners:
+            await listener.stop()
+        await host.service_bus.close()
+        host.invoker.close()
+    assert host.faults == []
+
+
+def queue_app(queue: str, work: Any, **options: Any) -> func.FunctionApp:
+    """An app with one function, `work(msg)`, on a queue."""
+    app = func.FunctionApp()
+    app.function_name("work")(app.service_bus_queue_trigger("msg", CONNECTION, queue, **options)(work))
+    return app
