@@ -20,9 +20,9 @@ from jobs.inputs import Identifier, Input
 from jobs.ledger import JobRef, now, written
 
 CORRELATION_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+CorrelationId = Annotated[str, StringConstraints(pattern=CORRELATION_ID)]
 ENTITY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,259}$"
 """What a queue of a Service Bus may be called."""
-CorrelationId = Annotated[str, StringConstraints(pattern=CORRELATION_ID)]
 Priority = Literal["normal", "urgent"]
 
 MOST_FIELDS_NAMED = 20

@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (JobError, OSError) as error:
         problem = str(error)
     except AzureError as error:
-        problem = _explained(error)
+        problem = f"storage did not answer ({type(error).__name__}): is Azurite running?"
     except KeyboardInterrupt:
         return INTERRUPTED
     print(f"error: {' '.join(problem.split())}", file=sys.stderr)
@@ -72,13 +72,6 @@ async def _connected(options: argparse.Namespace) -> int:
         return await options.run(options)
     finally:
         await clients().close()
-
-
-def _explained(error: AzureError) -> str:
-    name = type(error).__name__
-    if type(error).__module__.startswith("azure.servicebus"):
-        return f"Service Bus did not answer ({name}): is it running? On your own machine `make run` starts it"
-    return f"storage did not answer ({name}): is Azurite running?"
 
 
 def _use_local_settings() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 from uuid import uuid4
 
 import pytest
+from azure.servicebus.aio import ServiceBusClient
 from azure.storage.queue import QueueServiceClient
 
 from jobs.commands.program import main
@@ -106,6 +108,47 @@ def test_without_a_service_bus_its_setting_is_named(file, monkeypatch, capsys):
     settings.cache_clear()
     assert main(["send", "order", file, "--bus"]) == 1
     assert "AzureWebJobsServiceBus" in capsys.readouterr().err
+
+
+class TestToTheBus:
+    """`--bus`: the Service Bus queue `jobs`."""
+
+    @pytest.fixture(autouse=True)
+    def _bus(self, service_bus, monkeypatch):
+        service_bus.clear()
+        monkeypatch.setenv("AzureWebJobsServiceBus", service_bus.connection_string)
+        settings.cache_clear()
+
+    def test_the_message_has_the_id_of_the_job(self, file, service_bus, capsys):
+        assert main(["send", "order", file, "--bus", "--id", "A-1", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"kind": "order", "id": "A-1", "queue": "jobs", "bus": True}
+        (message,) = asyncio.run(received(service_bus.connection_string))
+        assert (message.message_id, message.content_type) == ("A-1", "application/json")
+        assert json.loads(b"".join(message.body)) == {"kind": "order", "id": "A-1", "input": order("c-1")}
+
+    def test_a_message_that_is_too_large_is_refused(self, tmp_path, capsys):
+        path = tmp_path / "input.json"
+        path.write_text(json.dumps({"a": "x" * 300_000}))
+        assert main(["send", "order", str(path), "--bus"]) == 1
+        assert "larger than a Service Bus message" in capsys.readouterr().err
+
+    def test_a_bus_that_is_away_is_named(self, file, monkeypatch, capsys):
+        text = settings().service_bus_connection_string
+        monkeypatch.setenv("AzureWebJobsServiceBus", re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:9", text))
+        settings.cache_clear()
+        assert main(["send", "order", file, "--bus"]) == 1
+        printed = capsys.readouterr()
+        assert (printed.out, printed.err.count("\n")) == ("", 1)
+        assert "Service Bus" in printed.err and "make run" in printed.err
+
+
+async def received(connection_string: str) -> list:
+    """All that waits in the queue `jobs`, left there."""
+    async with (
+        ServiceBusClient.from_connection_string(connection_string) as client,
+        client.get_queue_receiver("jobs") as receiver,
+    ):
+        return await receiver.peek_messages(10)
 
 
 def test_ctrl_c_ends_it_as_shells_expect(file, monkeypatch, capsys):
