@@ -40,10 +40,12 @@ class QueueEntity(Target):
         self.path = path
         self.description = description
         first = entity_id * QUEUES_PER_ENTITY
-        self.queue = MessageQueue(first, path, description, namespace, self._bury)
-        self.dead_letters = MessageQueue(first + 1, f"{path}/$DeadLetterQueue", description, namespace)
+        self.queue = MessageQueue(first, path, description, namespace, self._move_on, self._bury)
+        self.dead_letters = MessageQueue(
+            first + 1, f"{path}/$DeadLetterQueue", description, namespace, self._move_dead_letter_on
+        )
         self.transfer_dead_letters = MessageQueue(
-            first + 2, f"{path}/$Transfer/$DeadLetterQueue", description, namespace
+            first + 2, f"{path}/$Transfer/$DeadLetterQueue", description, namespace, lambda message: False
         )
         self.queues = (self.queue, self.dead_letters, self.transfer_dead_letters)
         self.log = self.queue.log
@@ -142,6 +144,22 @@ class QueueEntity(Target):
             message.dead_letter_source = self.path
             target.receive_transfer(message)
 
+    def _move_on(self, message: BrokeredMessage) -> bool:
+        """What is in the queue although the entity forwards: it was there, or locked, when forwarding was set."""
+        if not self.description.forward_to:
+            return False
+        self.queue.take(message)
+        self._forward(message)
+        return True
+
+    def _move_dead_letter_on(self, message: BrokeredMessage) -> bool:
+        to = self.description.forward_dead_letters_to
+        if not to:
+            return False
+        self.dead_letters.take(message)
+        self._forward_dead_letter(message, to)
+        return True
+
     # --- changes ----------------------------------------------------------------------------------------------------
 
     def change(self, description: QueueDescription | SubscriptionDescription) -> None:
@@ -151,14 +169,10 @@ class QueueEntity(Target):
             queue.description = description
         if description.status in ("Disabled", "ReceiveDisabled"):
             self.dismiss(EntityDisabledError(f"'{self.path}' was set to {description.status}."))
-        if description.forward_to:
-            for message in self.queue.available():
-                self.queue.take(message)
-                self._forward(message)
-        if description.forward_dead_letters_to:
-            for message in self.dead_letters.available():
-                self.dead_letters.take(message)
-                self._forward_dead_letter(message, description.forward_dead_letters_to)
+        for message in self.queue.available():
+            self._move_on(message)
+        for message in self.dead_letters.available():
+            self._move_dead_letter_on(message)
 
     def clear(self) -> None:
         """Drop all messages, session states and seen message ids."""

@@ -28,9 +28,12 @@ class Holding:
         path: str,
         description: QueueDescription | SubscriptionDescription,
         namespace: Namespace,
+        forward: Callable[[BrokeredMessage], bool],
         bury: Bury | None = None,
     ) -> None:
-        """`bury` gets messages that were taken out of this queue. None: this is a sub-queue, they stay until settled.
+        """`forward` may take a message that was given back out of this queue, and says whether it did.
+
+        `bury` gets messages that were taken out of this queue. None: this is a sub-queue, they stay until settled.
 
         A sub-queue obeys only lock duration and status of its entity's `description`.
         """
@@ -41,6 +44,7 @@ class Holding:
         self.requires_session = bury is not None and description.requires_session
         self.log = MessageLog(queue_id, namespace.store)
         self._namespace = namespace
+        self._forward = forward
         self._bury = bury
         self._locks = Locks(namespace.agenda, lambda message: self.give_back(message, is_failure=True))
         self._lane = Lane(self.log.messages)
@@ -134,7 +138,7 @@ class Holding:
             return
         if message.expires_at is not None and message.expires_at <= self._namespace.now():
             self._expire(message)
-        else:
+        elif not self._forward(message):
             self._make_available(message)
 
     # --- handing out ------------------------------------------------------------------------------------------------
