@@ -36,15 +36,20 @@ curl {app}/api/jobs/order/A-1001
 curl -d '{{"when": {{"operation": "charge"}}, "fault": "error", "times": 2}}' {sandbox}/faults
 curl -H 'Idempotency-Key: A-1002' -H 'Prefer: wait=20' -d @samples/orders/A-1002.json {app}/api/jobs/order
 
-[green]# an order through the queue[/]
-{python} -c "from azure.storage.queue import QueueClient as Queue; Queue.from_connection_string(\
-'UseDevelopmentStorage=true', 'jobs').send_message(open('samples/jobs/message.json').read())"
-curl {app}/api/jobs/order/A-2001
+[green]# the commands need to know where storage and the Service Bus are[/]
+export AzureWebJobsStorage=UseDevelopmentStorage=true AzureWebJobsServiceBus='{bus}'
+
+[green]# an order through the queue, one through the Service Bus, and what is no order: a dead letter at once[/]
+{python} -m jobs send order samples/orders/A-1003.json --id A-2003
+{python} -m jobs send order samples/orders/A-1004.json --id A-2004 --bus
+{python} -m jobs send order samples/bad/order.json --id B-2001
+{python} -m jobs list
+{python} -m jobs dead-letters list
 
 [green]# money, mail, stock[/]
 curl {sandbox}/payments/ledger
 curl {sandbox}/mailbox
-AzureWebJobsStorage=UseDevelopmentStorage=true {python} -m jobs stock list
+{python} -m jobs stock list
 """
 
 
@@ -161,7 +166,8 @@ def main() -> int:
             logs=logs,
             host_log=None,
         ) as running:
-            console.print(TO_TRY.format(app=running.app, sandbox=running.sandbox, python=_python()), soft_wrap=True)
+            text = TO_TRY.format(app=running.app, sandbox=running.sandbox, bus=running.service_bus, python=_python())
+            console.print(text, soft_wrap=True)
             return running.host.wait()
     except KeyboardInterrupt:
         return 0

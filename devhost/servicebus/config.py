@@ -182,9 +182,7 @@ def _ttl(properties: Section) -> int | None:
     return properties.span("DefaultMessageTimeToLive", _HOUR, 5 * _MINUTE, _HOUR)
 
 
-def _finish(
-    section: Section, properties: Section, kind: Callable[..., Description], values: Mapping[str, Any]
-) -> Any:
+def _finish(section: Section, properties: Section, kind: Callable[..., Description], values: Mapping[str, Any]) -> Any:
     name = section.text("Name")
     if not name:
         raise section.error("Name", "is missing.", 'Write "Name": "orders", for example.')

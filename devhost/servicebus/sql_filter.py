@@ -153,9 +153,7 @@ class _Compiler(Transformer):
 
     def is_in(self, meta: Any, left: _Node, *items: _Node) -> _Node:
         inner, values = self.value_of(left), [self.value_of(item) for item in items]
-        return _Node(
-            lambda scope: is_in(inner(scope), [value(scope) for value in values]), meta.start_pos, "condition"
-        )
+        return _Node(lambda scope: is_in(inner(scope), [value(scope) for value in values]), meta.start_pos, "condition")
 
     def is_not_in(self, meta: Any, left: _Node, *items: _Node) -> _Node:
         return self.negate(meta, self.is_in(meta, left, *items))
@@ -163,9 +161,7 @@ class _Compiler(Transformer):
     def like(self, meta: Any, text: _Node, pattern: _Node, escape: _Node | None) -> _Node:
         inner, wanted = self.value_of(text), self.value_of(pattern)
         sign = self.value_of(escape) if escape else lambda scope: None
-        return _Node(
-            lambda scope: is_like(inner(scope), wanted(scope), sign(scope)), meta.start_pos, "condition"
-        )
+        return _Node(lambda scope: is_like(inner(scope), wanted(scope), sign(scope)), meta.start_pos, "condition")
 
     def not_like(self, meta: Any, text: _Node, pattern: _Node, escape: _Node | None) -> _Node:
         return self.negate(meta, self.like(meta, text, pattern, escape))
