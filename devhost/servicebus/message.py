@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -11,54 +11,32 @@ from devhost.servicebus.amqp.decoder import decode, list_spans, map_spans
 from devhost.servicebus.amqp.errors import DecodeError
 from devhost.servicebus.amqp.types import Int
 from devhost.servicebus.errors import MessageFormatError
-from devhost.servicebus.sections import Section, check_order, find_sections, normalise
+from devhost.servicebus.lazy import lazy
+from devhost.servicebus.message_head import (
+    BUS_ONLY,
+    SCHEDULED_ENQUEUE_TIME,
+    encode_annotations,
+    encode_delivery_annotations,
+    encode_header,
+)
+from devhost.servicebus.sections import Section, are_short, check_order, find_sections, shorten
 
 BATCH_FORMAT = 0x80013700
 """The message-format of a transfer whose data sections are whole messages."""
 
-SCHEDULED_ENQUEUE_TIME = "x-opt-scheduled-enqueue-time"
 PARTITION_KEY = "x-opt-partition-key"
 
-_PROPERTY_NAMES = (
-    *("message_id", "user_id", "to", "subject", "reply_to", "correlation_id", "content_type", "content_encoding"),
-    *("absolute_expiry_time", "creation_time", "session_id", "group_sequence", "reply_to_session_id"),
+_ID, _TEXT, _ANY = (str, int, UUID, bytes), str, object
+_PROPERTIES = (
+    *(("message_id", _ID), ("user_id", _ANY), ("to", _TEXT), ("subject", _TEXT), ("reply_to", _TEXT)),
+    *(("correlation_id", _ID), ("content_type", _TEXT), ("content_encoding", _ANY), ("absolute_expiry_time", _ANY)),
+    *(("creation_time", _ANY), ("session_id", _TEXT), ("group_sequence", _ANY), ("reply_to_session_id", _TEXT)),
 )
-_ID_PROPERTIES = ("message_id", "correlation_id")
-_TEXT_PROPERTIES = ("to", "subject", "reply_to", "content_type", "session_id", "reply_to_session_id")
+"""Names and types in the order in which they are encoded."""
+_PROPERTY_NAMES = [name for name, _ in _PROPERTIES]
 _SYMBOL_PROPERTIES = ("content_type", "content_encoding")
+_NUMBER = (int, type(None))
 _NOTHING: Mapping[str, Any] = {}
-
-# What only the bus says about a message; a producer that sends a received message on must not say it again.
-_ANNOTATION_ENCODERS = {
-    "x-opt-sequence-number": encoder.long,
-    "x-opt-enqueue-sequence-number": encoder.long,
-    "x-opt-enqueued-time": encoder.timestamp,
-    "x-opt-locked-until": encoder.timestamp,
-    "x-opt-message-state": encoder.integer,
-    "x-opt-deadletter-source": encoder.string,
-}
-_TYPED_ANNOTATIONS = {
-    name: (encoder.symbol(name), write)
-    for name, write in (_ANNOTATION_ENCODERS | {SCHEDULED_ENQUEUE_TIME: encoder.timestamp}).items()
-}
-_LOCK_TOKEN = "x-opt-lock-token"
-_BUS_ONLY = {*_ANNOTATION_ENCODERS, _LOCK_TOKEN}
-_ENCODED_LOCK_TOKEN = encoder.symbol(_LOCK_TOKEN)
-
-
-class lazy:  # noqa: N801 - it stands where `property` would
-    """A property that is worked out once. functools.cached_property takes a lock for that."""
-
-    def __init__(self, compute: Callable[[Any], Any]) -> None:
-        self._compute = compute
-        self._name = compute.__name__
-        self.__doc__ = compute.__doc__
-
-    def __get__(self, message: Any, owner: type | None = None) -> Any:
-        if message is None:
-            return self
-        value = message.__dict__[self._name] = self._compute(message)
-        return value
 
 
 class Message:
@@ -73,7 +51,12 @@ class Message:
     def parse(cls, payload: bytes) -> Message:
         """The message in these bytes, whole and sound. Raises MessageFormatError."""
         try:
-            message = cls(normalise(payload))
+            sections = find_sections(payload)
+            if not are_short(sections):
+                payload = shorten(payload, sections)
+                sections = find_sections(payload)
+            message = cls(payload)
+            message._sections = sections
             message._check()
         except DecodeError as error:
             raise MessageFormatError(
@@ -227,30 +210,14 @@ class Message:
         `annotations` are the bus's (sequence number, times…); None values are left out. Where the producer sent one
         of the same name, the bus's counts; what only the bus can say is never repeated from the producer.
         """
-        payload = self.payload
-        header = self._header
-        fields = (
-            encoder.boolean(bool(header[0])) if header else b"\x42",
-            b"\x50" + bytes((self.priority,)),
-            encoder.NULL if self.ttl is None else encoder.uint(self.ttl),
-            b"\x42" if delivery_count else b"\x41",
-            encoder.uint(delivery_count),
+        return b"".join(
+            (
+                encode_header(self.durable, self.priority, self.ttl, delivery_count),
+                encode_delivery_annotations(self._entries(Section.DELIVERY_ANNOTATIONS, {}), lock_token),
+                encode_annotations(annotations, self._entries(Section.ANNOTATIONS, annotations)),
+                self.payload[self._bare_start :],
+            )
         )
-        parts = [encoder.composite(Section.HEADER, fields)]
-        delivery_annotations = self._entries(Section.DELIVERY_ANNOTATIONS, {})
-        if lock_token is not None:
-            delivery_annotations += (_ENCODED_LOCK_TOKEN, encoder.uuid(lock_token))
-        if delivery_annotations:
-            parts.append(encoder.described(Section.DELIVERY_ANNOTATIONS, encoder.map_of_encoded(delivery_annotations)))
-        entries = []
-        for name, value in annotations.items():
-            if value is not None:
-                typed = _TYPED_ANNOTATIONS.get(name)
-                entries += (typed[0], typed[1](value)) if typed else (encoder.symbol(name), encoder.encode(value))
-        entries += self._entries(Section.ANNOTATIONS, annotations)
-        parts.append(encoder.described(Section.ANNOTATIONS, encoder.map_of_encoded(entries)))
-        parts.append(payload[self._bare_start :])
-        return b"".join(parts)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Message) and self.payload == other.payload
@@ -313,20 +280,21 @@ class Message:
         body = self._section(wanted)[2]
         parts: list[bytes] = []
         for key, key_start, value_start, value_end in map_spans(self.payload, body) if body else ():
-            if ours.get(key) is None and key not in _BUS_ONLY:
+            if ours.get(key) is None and key not in BUS_ONLY:
                 parts += (self.payload[key_start:value_start], self.payload[value_start:value_end])
         return parts
 
     def _check(self) -> None:
         """Raises DecodeError unless everything that is ever looked into, here or by a client, can be decoded."""
         check_order(self.payload, self._sections)
-        ttl, priority = self._header_field(2), self._header_field(1)
-        if not isinstance(ttl, int | None) or not isinstance(priority, int | None) or not 0 <= (priority or 0) < 256:
-            raise DecodeError("The header's time to live or priority is no number.")
-        for name, value in zip(_PROPERTY_NAMES, self._properties, strict=False):
-            if name in _TEXT_PROPERTIES and not isinstance(value, str | None):
-                raise DecodeError(f"The property {name} is no text.")
-            if name in _ID_PROPERTIES and not isinstance(value, str | int | UUID | bytes | None):
-                raise DecodeError(f"The property {name} is no text, number, UUID or binary.")
-        if not all(isinstance(key, str) for keys in (self.annotations, self.application_properties) for key in keys):
-            raise DecodeError("The keys of application properties and annotations are texts.")
+        if self._header:
+            ttl, priority = self._header_field(2), self._header_field(1)
+            if not isinstance(ttl, _NUMBER) or not isinstance(priority, _NUMBER) or not 0 <= (priority or 0) < 256:
+                raise DecodeError("The header's time to live or priority is no number.")
+        for (name, kind), value in zip(_PROPERTIES, self._properties, strict=False):
+            if value is not None and not isinstance(value, kind):
+                raise DecodeError(f"The property {name} has a type that it cannot have.")
+        for keys in (self.annotations, self.application_properties):
+            for key in keys:
+                if not isinstance(key, str):
+                    raise DecodeError("The keys of application properties and annotations are texts.")

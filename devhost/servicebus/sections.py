@@ -6,6 +6,8 @@ from devhost.servicebus.amqp import encoder
 from devhost.servicebus.amqp.decoder import decode, skip
 from devhost.servicebus.amqp.errors import DecodeError
 
+_SHORT = 3
+
 
 class Section:
     """The descriptor codes of a message's sections, in the order in which they come."""
@@ -31,22 +33,18 @@ def find_sections(payload: bytes) -> list[tuple[int, int, int, int]]:
     return found
 
 
-def normalise(payload: bytes) -> bytes:
-    """The same message with every section's descriptor in its short form, the only one the SDK can read.
+def are_short(sections: list[tuple[int, int, int, int]]) -> bool:
+    """Whether all descriptors have their short form, the only one the SDK can read."""
+    for _, start, body, _ in sections:  # noqa: SIM110 - for every message that comes: a generator takes as long again
+        if body - start != _SHORT:
+            return False
+    return True
 
-    Delivery annotations are put in their place: the SDK writes them behind the body. The usual message is returned as
-    it is. Raises DecodeError.
-    """
-    sections = find_sections(payload)
-    codes = [code for code, *_ in sections]
-    place = int(codes[:1] == [Section.HEADER])
-    is_in_place = Section.DELIVERY_ANNOTATIONS not in codes[place + 1 :]
-    if is_in_place and all(body - start == 3 for _, start, body, _ in sections):
-        return payload
-    if not all(type(code) is int and Section.HEADER <= code <= Section.FOOTER for code in codes):
+
+def shorten(payload: bytes, sections: list[tuple[int, int, int, int]]) -> bytes:
+    """The same message with short descriptors. Raises DecodeError if they are none of a message."""
+    if not all(type(code) is int and Section.HEADER <= code <= Section.FOOTER for code, *_ in sections):
         raise DecodeError("A section's descriptor is none of a message.")
-    if not is_in_place:
-        sections.insert(place, sections.pop(codes.index(Section.DELIVERY_ANNOTATIONS, place + 1)))
     return b"".join(encoder.described(code, payload[body:end]) for code, _, body, end in sections)
 
 
