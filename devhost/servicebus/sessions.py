@@ -117,6 +117,7 @@ class Sessions:
         Raises SessionCannotBeLockedError when the named one is held.
         """
         if session_id is None:
+            self._requests = deque(waiting for waiting in self._requests if waiting.is_waiting)
             self._requests.append(request)
             self._grant_ready()
             return

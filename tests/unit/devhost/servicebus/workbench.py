@@ -15,7 +15,7 @@ from devhost.servicebus.message import Message
 from devhost.servicebus.queue import MessageQueue
 from devhost.servicebus.sections import Section
 from devhost.servicebus.sessions import SessionLock
-from devhost.servicebus.store import MemoryStore, Store
+from devhost.servicebus.store import CallSoon, MemoryStore, Store
 
 START = 1_800_000_000_000
 SECOND = 1_000
@@ -76,9 +76,10 @@ class Receiver:
 class Bench:
     """A broker with a queue `q`, and what tests do with it."""
 
-    def __init__(self, store: Store | None = None) -> None:
+    def __init__(self, store: Store | None = None, call_soon: CallSoon | None = None) -> None:
+        """Without `call_soon` a commit is made whenever somebody waits for it."""
         self.time = START
-        self.broker = Broker(store or MemoryStore(), lambda: self.time)
+        self.broker = Broker(store or MemoryStore(), lambda: self.time, call_soon)
 
     def reopen(self, store: Store) -> None:
         """A new broker on what the store has."""
