@@ -15,6 +15,7 @@ from devhost.listeners.service_bus_entity import Entity, advice, is_away
 from devhost.listeners.service_bus_lock import LockRenewal
 from devhost.listeners.service_bus_options import ServiceBusOptions
 from devhost.listeners.service_bus_processor import Processor
+from devhost.listeners.service_bus_times import quicken_times
 
 if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusReceiver
@@ -36,6 +37,7 @@ class ServiceBusListener:
 
     def __init__(self, host: Host, function: Function) -> None:
         """Raises what ServiceBusConnections.namespace raises, EntityError, ServiceBusOptionsError."""
+        quicken_times()
         properties = function.trigger.properties
         self._host = host
         self._options = ServiceBusOptions.from_host(host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,7 @@ def trigger_data(message: ServiceBusReceivedMessage, data_type: str) -> TriggerD
     for name in _TIMES:
         if data[name] is properties[name] is not None:  # not a property of the body by the same name
             metadata[name] = Datum(f'"{properties[name]}"', "json")
-    return TriggerData(value, metadata, details=_details([message], ""), binding_data=data)
+    return TriggerData(value, metadata, details=_details([message], [properties], ""), binding_data=data)
 
 
 def batch_trigger_data(messages: Sequence[ServiceBusReceivedMessage], data_type: str) -> TriggerData:
@@ -69,7 +69,7 @@ def batch_trigger_data(messages: Sequence[ServiceBusReceivedMessage], data_type:
     return TriggerData(
         value,
         metadata,
-        details=_details(messages, "Array"),
+        details=_details(messages, rows, "Array"),
         binding_data={f"{name}Array": values for name, values in columns.items()},
     )
 
@@ -116,13 +116,15 @@ def _text(body: bytes) -> str:
 def _properties(message: ServiceBusReceivedMessage) -> dict[str, Any]:
     """The binding data of one message, by the names that the real host gives them (functions-host.md §7)."""
     properties = {_plain(name): _plain(value) for name, value in (message.application_properties or {}).items()}
-    expires = _expires(message)
+    enqueued = message.enqueued_time_utc
+    expires = _expires(message, enqueued)
+    subject = message.subject
     return {
         "MessageId": _string(message.message_id),
         "CorrelationId": _string(message.correlation_id),
         "ContentType": message.content_type,
-        "Subject": message.subject,
-        "Label": message.subject,
+        "Subject": subject,
+        "Label": subject,
         "To": message.to,
         "ReplyTo": message.reply_to,
         "ReplyToSessionId": message.reply_to_session_id,
@@ -133,8 +135,8 @@ def _properties(message: ServiceBusReceivedMessage) -> dict[str, Any]:
         "DeliveryCount": (message.delivery_count or 0) + 1,
         "SequenceNumber": message.sequence_number,
         "LockToken": _string(message.lock_token),
-        "EnqueuedTimeUtc": _net_time(message.enqueued_time_utc),
-        "EnqueuedTime": _net_time(message.enqueued_time_utc, "+00:00"),
+        "EnqueuedTimeUtc": _net_time(enqueued),
+        "EnqueuedTime": _net_time(enqueued, "+00:00"),
         "ExpiresAtUtc": _net_time(expires),
         "ExpiresAt": _net_time(expires, "+00:00"),
         "DeadLetterSource": message.dead_letter_source,
@@ -148,9 +150,12 @@ def _via_partition_key(message: ServiceBusReceivedMessage) -> str | None:
     return _string(_plain(annotations.get(b"x-opt-via-partition-key")))
 
 
-def _expires(message: ServiceBusReceivedMessage) -> datetime | None:
+def _expires(message: ServiceBusReceivedMessage, enqueued: datetime | None) -> datetime | None:
+    life = message.time_to_live
+    if enqueued is None or life is None:
+        return enqueued and _END_OF_TIME
     try:
-        return message.expires_at_utc or (message.enqueued_time_utc and _END_OF_TIME)
+        return enqueued + life
     except OverflowError:  # a time to live that means never
         return _END_OF_TIME
 
@@ -182,13 +187,14 @@ def _net_time(moment: datetime | None, offset: str = "") -> str | None:
     return text + offset
 
 
-def _details(messages: Sequence[ServiceBusReceivedMessage], suffix: str) -> str:
-    fields = {
-        "MessageId": [_string(message.message_id) for message in messages],
-        "SequenceNumber": [message.sequence_number for message in messages],
-        "DeliveryCount": [(message.delivery_count or 0) + 1 for message in messages],
-        "EnqueuedTimeUtc": [_net_time(message.enqueued_time_utc, "Z") for message in messages],
-        "LockedUntilUtc": [_net_time(message.locked_until_utc, "Z") for message in messages],
-        "SessionId": [message.session_id for message in messages],
-    }
-    return ", ".join(f"{name}{suffix}: {','.join(str(v or '') for v in values)}" for name, values in fields.items())
+def _details(
+    messages: Sequence[ServiceBusReceivedMessage], rows: Sequence[Mapping[str, Any]], suffix: str
+) -> str:
+    fields = {name: [row[name] for row in rows] for name in ("MessageId", "SequenceNumber", "DeliveryCount")}
+    fields["EnqueuedTimeUtc"] = [row["EnqueuedTime"] for row in rows]
+    fields["LockedUntilUtc"] = [_net_time(message.locked_until_utc, "+00:00") for message in messages]
+    fields["SessionId"] = [row["SessionId"] for row in rows]
+    return ", ".join(
+        f"{name}{suffix}: {','.join('' if value is None else str(value) for value in values)}"
+        for name, values in fields.items()
+    )
