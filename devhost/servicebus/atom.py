@@ -22,10 +22,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def read_entry(body: bytes) -> Element:
     """The description inside an entry. Raises ArgumentError.
 
-    A document type is refused: nobody needs one here, and entities declared in it could be made to grow without end.
+    A document type is refused: nobody needs one here, and entities declared in it could be made to grow without end
+    (expat bounds that too, whatever the encoding).
     """
-    if b"<!" in body:
-        raise ArgumentError("The body holds a document type or a comment; send a plain Atom entry.")
+    if b"<!DOCTYPE" in body:
+        raise ArgumentError("The body holds a document type; send a plain Atom entry.")
     try:
         entry = ElementTree.fromstring(body)
     except ElementTree.ParseError as error:
@@ -83,6 +84,6 @@ def _add(parent: Element, name: str, text: str) -> None:
     SubElement(parent, f"{{{_ATOM}}}{name}").text = text
 
 
-# Written without prefixes where they belong to the documents' own vocabulary, as the service does.
+# The prefixes that the service writes; a client that goes by them finds what it looks for.
 ElementTree.register_namespace("i", INSTANCE)
 ElementTree.register_namespace("d2p1", COUNTS)
