@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient
+
+if TYPE_CHECKING:
+    from devhost.servicebus.in_process import InProcessServiceBus
 
 Answer = TypeVar("Answer")
 
@@ -28,10 +31,10 @@ class Dead:
 
 
 class Bus:
-    """A Service Bus, looked at with a client that lives for one call."""
+    """The Service Bus that the shop works with, reached with a client that lives for one call."""
 
-    def __init__(self, connection_string: str) -> None:
-        self._connection_string = connection_string
+    def __init__(self, running: InProcessServiceBus) -> None:
+        self._running = running
 
     def send(self, queue: str, *messages: ServiceBusMessage) -> None:
         """Send messages, in this order and one by one, since a batch is for one session."""
@@ -44,8 +47,8 @@ class Bus:
         self._with_client(work)
 
     def waiting(self, queue: str) -> int:
-        """How many messages wait in a queue, at most 100."""
-        return len(self._peek(queue, None))
+        """How many messages wait in a queue. A client cannot look into one that has sessions."""
+        return self._running.call(lambda broker: broker.counts(queue)).active
 
     def dead(self, queue: str = "poison-jobs") -> list[Dead]:
         """The dead letters of a queue, at most 100."""
@@ -56,19 +59,19 @@ class Bus:
                 b"".join(message.body),
                 {_text(name): _text(value) for name, value in (message.application_properties or {}).items()},
             )
-            for message in self._peek(queue, ServiceBusSubQueue.DEAD_LETTER)
+            for message in self._peek_dead(queue)
         ]
 
-    def _peek(self, queue: str, sub_queue: ServiceBusSubQueue | None) -> list[ServiceBusReceivedMessage]:
+    def _peek_dead(self, queue: str) -> list[ServiceBusReceivedMessage]:
         async def work(client: ServiceBusClient) -> list[ServiceBusReceivedMessage]:
-            async with client.get_queue_receiver(queue, sub_queue=sub_queue) as receiver:
+            async with client.get_queue_receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver:
                 return await receiver.peek_messages(100)
 
         return self._with_client(work)
 
     def _with_client(self, work: Callable[[ServiceBusClient], Awaitable[Answer]]) -> Answer:
         async def run() -> Answer:
-            async with ServiceBusClient.from_connection_string(self._connection_string) as client:
+            async with ServiceBusClient.from_connection_string(self._running.connection_string) as client:
                 return await work(client)
 
         return asyncio.run(run())

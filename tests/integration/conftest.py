@@ -23,6 +23,6 @@ def jobs(shop, jobs_of) -> Jobs:
 
 
 @pytest.fixture
-def bus(shop_settings) -> Bus:
+def bus(service_bus) -> Bus:
     """The Service Bus that the shop works with."""
-    return Bus(shop_settings["AzureWebJobsServiceBus"])
+    return Bus(service_bus)
