@@ -91,7 +91,8 @@ def draw_up(
     charges = Counter[str]()
     for entry in ledger["entries"]:
         sign = {"charge": 1, "refund": -1}.get(entry["kind"], 0)
-        booked[entry["reference"]] += sign * entry["amount"]
+        # A job that was replayed has a reference for each run: order-A-1015, order-A-1015~2.
+        booked[entry["reference"].partition("~")[0]] += sign * entry["amount"]
         charges[entry["reference"]] += entry["kind"] == "charge"
 
     def line(name: str, of: list[Case]) -> MoneyLine:
