@@ -118,8 +118,10 @@ def open_shop(
 
     yield start
     for host, clients, settings in reversed(opened):
-        host.stop()
+        # Links to the bus can be closed only while what keeps them alive runs, and the last host to stop ends that.
+        host.call(host.app.pause)
         host.call(_close, clients)
+        host.stop()
         settings.settings.cache_clear()
 
 
