@@ -6,16 +6,19 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from devhost.servicebus.in_process import InProcessServiceBus
 from tests.conformance.service_bus import Bus, configuration
+
+
+def kinds_of(request: pytest.FixtureRequest) -> dict:
+    return getattr(request.module, "KINDS", {})
 
 
 @pytest.fixture(scope="module")
 def bus_process(request: pytest.FixtureRequest):
     """A bus with the module's entities: KINDS (of queues), QUEUES and TOPICS, as far as it declares them."""
-    from devhost.servicebus.in_process import InProcessServiceBus
-
-    declared = [getattr(request.module, name, empty) for name, empty in (("KINDS", {}), ("QUEUES", []), ("TOPICS", []))]
-    with InProcessServiceBus(configuration(*declared)) as running:
+    queues, topics = getattr(request.module, "QUEUES", []), getattr(request.module, "TOPICS", [])
+    with InProcessServiceBus(configuration(kinds_of(request), queues, topics)) as running:
         yield running
 
 
@@ -26,9 +29,9 @@ def queue_numbers() -> dict[str, Iterator[int]]:
 
 
 @pytest.fixture(scope="module")
-async def bus(bus_process, queue_numbers) -> AsyncIterator[Bus]:
+async def bus(request: pytest.FixtureRequest, bus_process, queue_numbers) -> AsyncIterator[Bus]:
     """The aio client on the module's bus."""
-    opened = Bus(bus_process.connection_string, queue_numbers)
+    opened = Bus(bus_process.connection_string, kinds_of(request), queue_numbers)
     yield opened
     await opened.aclose()
 
@@ -36,6 +39,7 @@ async def bus(bus_process, queue_numbers) -> AsyncIterator[Bus]:
 @pytest.fixture(scope="module", params=["aio", "sync"])
 async def both(request: pytest.FixtureRequest, bus_process, queue_numbers) -> AsyncIterator[Bus]:
     """The same for either client: a test that takes this runs twice."""
-    opened = Bus(bus_process.connection_string, queue_numbers, is_async=request.param == "aio")
+    is_async = request.param == "aio"
+    opened = Bus(bus_process.connection_string, kinds_of(request), queue_numbers, is_async=is_async)
     yield opened
     await opened.aclose()

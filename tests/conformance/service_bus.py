@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +21,8 @@ from azure.servicebus.aio import ServiceBusClient as AioServiceBusClient
 
 DEAD_LETTER = ServiceBusSubQueue.DEAD_LETTER
 RECEIVE_AND_DELETE = ServiceBusReceiveMode.RECEIVE_AND_DELETE
-QUEUES_OF_A_KIND = 40
+QUEUES_OF_A_KIND = 80
+OPENED_AT_ONCE = 6
 
 
 def configuration(kinds: Mapping[str, Mapping[str, Any]], queues: list[dict], topics: list[dict]) -> dict[str, Any]:
@@ -31,6 +34,14 @@ def configuration(kinds: Mapping[str, Mapping[str, Any]], queues: list[dict], to
     ]
     namespace = {"Name": "sbemulatorns", "Queues": numbered + queues, "Topics": topics}
     return {"UserConfig": {"Namespaces": [namespace], "Logging": {"Type": "Console"}}}
+
+
+_threads = ThreadPoolExecutor(32, "sync client")  # the client sleeps for up to a second in many of its calls
+
+
+async def in_thread(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """The function's result, without the event loop waiting for it."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, functools.partial(function, *arguments, **named))
 
 
 class InThreads:
@@ -47,45 +58,69 @@ class InThreads:
             return value
 
         async def call(*arguments: Any, **named: Any) -> Any:
-            return await asyncio.to_thread(value, *arguments, **named)
+            return await in_thread(value, *arguments, **named)
 
         return call
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         messages, end = iter(self._wrapped), object()
-        while (message := await asyncio.to_thread(next, messages, end)) is not end:
+        while (message := await in_thread(next, messages, end)) is not end:
             yield message
 
     async def __aenter__(self) -> InThreads:
-        await asyncio.to_thread(self._wrapped.__enter__)
+        await in_thread(self._wrapped.__enter__)
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await asyncio.to_thread(self._wrapped.__exit__, *error)
+        await in_thread(self._wrapped.__exit__, *error)
 
 
 class Bus:
-    """A running bus and its clients, which never retry. An entity is a queue's name, or `topic/subscription`."""
+    """A running bus and its clients, which never retry. An entity is a queue's name, or `topic/subscription`.
 
-    def __init__(self, connection_string: str, numbers: dict[str, Iterator[int]], *, is_async: bool = True) -> None:
+    The client takes half a second to open a sender or receiver, most of it asleep. So those of several queues are
+    opened at once, ahead of the tests, and one of each kind serves all that a test does not ask for by options.
+    """
+
+    def __init__(
+        self,
+        connection_string: str,
+        kinds: Mapping[str, Mapping[str, Any]] | None = None,
+        numbers: dict[str, Iterator[int]] | None = None,
+        *,
+        is_async: bool = True,
+    ) -> None:
         self.connection_string = connection_string
-        self._numbers = numbers
         self.is_async = is_async
         kind = AioServiceBusClient if is_async else ServiceBusClient
         self.client = kind.from_connection_string(connection_string, retry_total=0)
+        self._kinds = {"plain": {}, **(kinds or {})}
+        self._numbers = numbers if numbers is not None else {}
+        self._ready: dict[str, list[str]] = {}
         self._open: list[Any] = []
         self._shared: dict[tuple[str, ...], Any] = {}
 
-    def queue(self, kind: str = "plain") -> str:
+    async def queue(self, kind: str = "plain") -> str:
         """A queue of that kind which no other test has."""
-        return f"{kind}-{next(self._numbers.setdefault(kind, itertools.count()))}"
+        ready = self._ready.setdefault(kind, [])
+        if not ready:
+            numbers = self._numbers.setdefault(kind, itertools.count())
+            ready += [f"{kind}-{number}" for number in itertools.islice(numbers, OPENED_AT_ONCE)]
+            openings = [self.sender(name) for name in ready]
+            if not self._kinds[kind].get("RequiresSession"):
+                openings += [self.shared(name) for name in ready]
+            await asyncio.gather(*openings)
+        return ready.pop(0)
 
-    async def sender(self, name: str, **options: Any) -> Any:
-        """An open sender, closed at the end of the module. Raises what opening raises."""
-        return await self._opened(self.client.get_queue_sender(name, **options))
+    async def sender(self, name: str) -> Any:
+        """The open sender for a queue or topic. Raises what opening raises."""
+        key = ("send", name)
+        if key not in self._shared:
+            self._shared[key] = await self._opened(self.client.get_queue_sender(name))
+        return self._shared[key]
 
     async def receiver(self, entity: str, **options: Any) -> Any:
-        """An open receiver, closed at the end of the module. Raises what opening raises."""
+        """A new open receiver, closed at the end of the module. Raises what opening raises."""
         topic, _, subscription = entity.partition("/")
         if subscription:
             return await self._opened(self.client.get_subscription_receiver(topic, subscription, **options))
@@ -99,19 +134,19 @@ class Bus:
 
     async def send(self, name: str, *messages: ServiceBusMessage | str, **properties: Any) -> None:
         """Send one after the other; `properties` are those of messages given as text."""
-        sender = self._shared.get(("send", name)) or self._shared.setdefault(("send", name), await self.sender(name))
+        sender = await self.sender(name)
         for message in messages:
             await sender.send_messages(
                 ServiceBusMessage(message, **properties) if isinstance(message, str) else message
             )
 
     async def receive(self, entity: str, count: int = 1, *, wait: float = 10, **options: Any) -> list[Any]:
-        """`count` messages, by one receiver for each entity and options."""
+        """`count` messages, by the shared receiver."""
         receiver = await self.shared(entity, **options)
         return await receiver.receive_messages(max_message_count=count, max_wait_time=wait)
 
     async def shared(self, entity: str, **options: Any) -> Any:
-        """The receiver that receive() uses, to settle with."""
+        """The open receiver for an entity and options that receive(), complete() and peek() use."""
         key = ("receive", entity, repr(sorted(options.items())))
         if key not in self._shared:
             self._shared[key] = await self.receiver(entity, **options)
@@ -125,7 +160,7 @@ class Bus:
 
     async def peek(self, entity: str, count: int = 100, **options: Any) -> list[ServiceBusReceivedMessage]:
         """What the entity holds, from its first message on."""
-        receiver = await self.shared(entity, prefetch_count=0, **options)
+        receiver = await self.shared(entity, **options)
         return await receiver.peek_messages(count, sequence_number=1)
 
     async def dead_letters(self, entity: str) -> list[ServiceBusReceivedMessage]:
@@ -145,7 +180,7 @@ class Bus:
         if self.is_async:
             await self.client.close()
         else:
-            await asyncio.to_thread(self.client.close)
+            await in_thread(self.client.close)
 
 
 def bodies(messages: list[ServiceBusReceivedMessage]) -> list[str]:

@@ -35,7 +35,7 @@ async def bury(bus, queue, *texts, reason="Bad", **properties):
 
 
 async def test_dead_letters_are_received_and_completed(both):
-    queue = both.queue()
+    queue = await both.queue()
     await bury(both, queue, "a", "b")
     dead = await both.receive(queue, 2, sub_queue=DEAD_LETTER)
     assert bodies(dead) == ["a", "b"]
@@ -46,7 +46,7 @@ async def test_dead_letters_are_received_and_completed(both):
 
 
 async def test_dead_letters_are_received_and_deleted(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bury(bus, queue, "a")
     [dead] = await bus.receive(queue, sub_queue=DEAD_LETTER, receive_mode=RECEIVE_AND_DELETE)
     assert str(dead) == "a"
@@ -54,7 +54,7 @@ async def test_dead_letters_are_received_and_deleted(bus):
 
 
 async def test_a_dead_letter_keeps_its_number_and_its_place_in_time(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bus.send(queue, "fine", "bad")
     fine, bad = await bus.receive(queue, 2)
     await (await bus.shared(queue)).dead_letter_message(bad)
@@ -66,7 +66,7 @@ async def test_a_dead_letter_keeps_its_number_and_its_place_in_time(bus):
 
 
 async def test_attempts_on_a_dead_letter_have_no_limit(bus):
-    queue = bus.queue("two-attempts")
+    queue = await bus.queue("two-attempts")
     await bury(bus, queue, "again and again")
     receiver = await bus.shared(queue, sub_queue=DEAD_LETTER)
     counts = []
@@ -79,7 +79,7 @@ async def test_attempts_on_a_dead_letter_have_no_limit(bus):
 
 
 async def test_a_dead_letter_cannot_be_dead_lettered(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bury(bus, queue, "dead", reason="First")
     [dead] = await bus.receive(queue, sub_queue=DEAD_LETTER)
     receiver = await bus.shared(queue, sub_queue=DEAD_LETTER)
@@ -90,7 +90,7 @@ async def test_a_dead_letter_cannot_be_dead_lettered(bus):
 
 
 async def test_a_dead_letter_may_be_deferred(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bury(bus, queue, "later")
     [dead] = await bus.receive(queue, sub_queue=DEAD_LETTER)
     receiver = await bus.shared(queue, sub_queue=DEAD_LETTER)
@@ -104,7 +104,7 @@ async def test_a_dead_letter_may_be_deferred(bus):
 
 
 async def test_the_lock_of_a_dead_letter_runs_out_and_is_renewed(bus):
-    queue = bus.queue("short")
+    queue = await bus.queue("short")
     await bury(bus, queue, "x")
     [dead] = await bus.receive(queue, sub_queue=DEAD_LETTER)
     receiver = await bus.shared(queue, sub_queue=DEAD_LETTER)
@@ -116,7 +116,7 @@ async def test_the_lock_of_a_dead_letter_runs_out_and_is_renewed(bus):
 
 
 async def test_dead_letters_do_not_expire(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bury(bus, queue, "short-lived", time_to_live=timedelta(seconds=1))
     [dead] = await bus.dead_letters(queue)
     await asyncio.sleep((dead.expires_at_utc - now()).total_seconds() + 0.1)
@@ -124,7 +124,7 @@ async def test_dead_letters_do_not_expire(bus):
 
 
 async def test_nothing_can_be_sent_to_a_dead_letter_queue(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     with pytest.raises(ServiceBusError):
         sender = await bus.sender(f"{queue}/$DeadLetterQueue")
         await sender.send_messages(ServiceBusMessage("x"))
@@ -132,7 +132,7 @@ async def test_nothing_can_be_sent_to_a_dead_letter_queue(bus):
 
 
 async def test_the_dead_letters_of_a_session_queue_have_no_sessions(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     await bus.send(queue, "x", session_id="s")
     session = await bus.receiver(queue, session_id="s")
     [message] = await session.receive_messages(max_wait_time=5)
@@ -155,13 +155,13 @@ async def test_each_subscription_has_its_own_dead_letters(both):
 
 
 async def test_the_transfer_dead_letter_queue_is_there_and_empty(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     receiver = await bus.receiver(queue, sub_queue=ServiceBusSubQueue.TRANSFER_DEAD_LETTER)
     assert await receiver.peek_messages(5) == []
 
 
 async def test_the_path_of_a_dead_letter_queue_may_be_given(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bury(bus, queue, "x")
     for spelling in ("$DeadLetterQueue", "$deadletterqueue"):
         async with bus.client.get_queue_receiver(f"{queue}/{spelling}") as receiver:

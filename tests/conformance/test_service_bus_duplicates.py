@@ -23,21 +23,21 @@ TOPICS = [
 
 
 async def test_a_second_message_of_the_same_id_is_dropped(both):
-    queue = both.queue("unique")
+    queue = await both.queue("unique")
     await both.send(queue, "first", "second", message_id="same")
     await both.send(queue, "other", message_id="other")
     assert bodies(await both.peek(queue)) == ["first", "other"]
 
 
 async def test_duplicates_within_a_batch_are_dropped(both):
-    queue = both.queue("unique")
+    queue = await both.queue("unique")
     messages = [ServiceBusMessage(str(number), message_id=str(number % 3)) for number in range(9)]
     await (await both.sender(queue)).send_messages(messages)
     assert bodies(await both.peek(queue)) == ["0", "1", "2"]
 
 
 async def test_the_id_is_remembered_when_the_message_is_gone(bus):
-    queue = bus.queue("unique")
+    queue = await bus.queue("unique")
     await bus.send(queue, "first", message_id="same")
     [message] = await bus.receive(queue)
     await bus.complete(queue, message)
@@ -46,7 +46,7 @@ async def test_the_id_is_remembered_when_the_message_is_gone(bus):
 
 
 async def test_the_id_is_forgotten_after_the_window(bus):
-    queue = bus.queue("unique-briefly")
+    queue = await bus.queue("unique-briefly")
     await bus.send(queue, "first", message_id="same")
     await asyncio.sleep(1.1)
     await bus.send(queue, "again", message_id="same")
@@ -54,7 +54,7 @@ async def test_the_id_is_forgotten_after_the_window(bus):
 
 
 async def test_messages_without_an_id_are_never_duplicates(bus):
-    queue = bus.queue("unique")
+    queue = await bus.queue("unique")
     sender = await bus.sender(queue)
     for _ in range(2):
         await sender.send_messages(AmqpAnnotatedMessage(data_body=b"x"))
@@ -62,20 +62,20 @@ async def test_messages_without_an_id_are_never_duplicates(bus):
 
 
 async def test_a_queue_that_does_not_detect_keeps_both(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bus.send(queue, "first", "second", message_id="same")
     assert bodies(await bus.peek(queue)) == ["first", "second"]
 
 
 async def test_ids_are_compared_exactly(bus):
-    queue = bus.queue("unique")
+    queue = await bus.queue("unique")
     for id_ in ("a", "A", "a ", "ä"):
         await bus.send(queue, id_, message_id=id_)
     assert bodies(await bus.peek(queue)) == ["a", "A", "a ", "ä"]
 
 
 async def test_scheduled_messages_count(bus):
-    queue = bus.queue("unique")
+    queue = await bus.queue("unique")
     sender = await bus.sender(queue)
     await sender.schedule_messages(ServiceBusMessage("scheduled", message_id="same"), now() + timedelta(hours=1))
     await sender.send_messages(ServiceBusMessage("sent", message_id="same"))

@@ -84,13 +84,13 @@ async def test_the_error_names_the_entity(bus):
 
 
 async def test_sessions_of_an_entity_that_does_not_exist_or_has_none(bus):
-    for queue in ("nowhere", bus.queue()):
+    for queue in ("nowhere", await bus.queue()):
         with pytest.raises(ServiceBusError):
             _ = [id_ async for id_ in bus.client.list_queue_sessions(queue)]
 
 
 async def test_names_ignore_case(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bus.send(queue.upper(), "x")
     assert bodies(await bus.receive(queue.title())) == ["x"]
 
@@ -98,18 +98,18 @@ async def test_names_ignore_case(bus):
 async def test_a_wrong_key_is_refused(bus):
     wrong = bus.connection_string.replace("SharedAccessKey=", "SharedAccessKey=not")
     with pytest.raises(DENIED):
-        await sent(ServiceBusClient.from_connection_string(wrong, retry_total=0), bus.queue())
+        await sent(ServiceBusClient.from_connection_string(wrong, retry_total=0), await bus.queue())
 
 
 async def test_a_wrong_key_is_refused_to_a_receiver(bus):
     wrong = bus.connection_string.replace("SharedAccessKey=", "SharedAccessKey=not")
     async with ServiceBusClient.from_connection_string(wrong, retry_total=0) as client:
         with pytest.raises(DENIED):
-            await client.get_queue_receiver(bus.queue()).peek_messages()
+            await client.get_queue_receiver(await bus.queue()).peek_messages()
 
 
 async def test_a_signature_of_ones_own_is_taken(bus, namespace, key):
-    queue = bus.queue()
+    queue = await bus.queue()
     token = signature(f"sb://{namespace}/{queue}", key)
     await sent(ServiceBusClient(namespace, AzureSasCredential(token), use_tls=False, retry_total=0), queue)
     given = f"Endpoint=sb://{namespace};SharedAccessSignature={token};UseDevelopmentEmulator=true;"
@@ -120,7 +120,7 @@ async def test_a_signature_of_ones_own_is_taken(bus, namespace, key):
 
 
 async def test_a_signature_that_is_over_or_forged_is_refused(bus, namespace, key):
-    queue = bus.queue()
+    queue = await bus.queue()
     for token in (
         signature(f"sb://{namespace}/{queue}", key, expires_in=-60),
         signature(f"sb://{namespace}/{queue}", key).replace("se=", "se=9"),
@@ -141,18 +141,18 @@ async def test_a_token_of_entra_id_is_refused(bus, namespace):
             pass
 
     with pytest.raises(DENIED):
-        await sent(ServiceBusClient(namespace, Entra(), use_tls=False, retry_total=0), bus.queue())
+        await sent(ServiceBusClient(namespace, Entra(), use_tls=False, retry_total=0), await bus.queue())
 
 
 async def test_the_connection_string_may_name_the_entity(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     client = ServiceBusClient.from_connection_string(f"{bus.connection_string};EntityPath={queue}", retry_total=0)
     await sent(client, queue)
     assert bodies(await bus.peek(queue)) == ["in"]
 
 
 async def test_localhost_is_as_good_as_its_address(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     by_name = bus.connection_string.replace("127.0.0.1", "localhost")
     await sent(ServiceBusClient.from_connection_string(by_name, retry_total=0), queue)
     assert bodies(await bus.peek(queue)) == ["in"]
@@ -194,7 +194,7 @@ async def test_an_entity_that_is_deleted_under_its_clients(bus, administration):
 
 
 async def test_one_clients_error_is_no_others(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     sender = await bus.sender(queue)
     with pytest.raises(MessagingEntityNotFoundError):
         await bus.sender("nowhere")

@@ -37,7 +37,7 @@ def lives(milliseconds: int, text: str = "short-lived", **properties) -> Service
 
 
 async def test_an_expired_message_is_dropped(both):
-    queue = both.queue()
+    queue = await both.queue()
     await both.send(queue, lives(100), "long-lived")
     await both.until_peeked(queue, 1)
     assert bodies(await both.receive(queue, 1)) == ["long-lived"]
@@ -45,7 +45,7 @@ async def test_an_expired_message_is_dropped(both):
 
 
 async def test_an_expired_message_is_dead_lettered_where_the_queue_says_so(both):
-    queue = both.queue("careful")
+    queue = await both.queue("careful")
     await both.send(queue, lives(100, application_properties={"mine": 1}))
     [dead] = await both.receive(queue, sub_queue=DEAD_LETTER)
     assert (str(dead), dead.dead_letter_reason) == ("short-lived", "TTLExpiredException")
@@ -55,14 +55,14 @@ async def test_an_expired_message_is_dead_lettered_where_the_queue_says_so(both)
 
 
 async def test_a_waiting_receiver_never_sees_an_expired_message(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bus.send(queue, lives(1))
     await asyncio.sleep(0.05)
     assert await bus.receive(queue, wait=0.3) == []
 
 
 async def test_the_queues_time_to_live_is_the_default_and_the_limit(bus):
-    queue = bus.queue("fleeting")
+    queue = await bus.queue("fleeting")
     await bus.send(queue, "without", lives(3_600_000, "longer"))
     [without, longer] = await bus.peek(queue)
     assert without.enqueued_time_utc <= now() + timedelta(seconds=1)
@@ -72,14 +72,14 @@ async def test_the_queues_time_to_live_is_the_default_and_the_limit(bus):
 
 
 async def test_a_message_may_live_shorter_than_the_queue_says(bus):
-    queue = bus.queue("fleeting")
+    queue = await bus.queue("fleeting")
     await bus.send(queue, "longer", lives(50, "shorter"))
     [first] = await bus.until_peeked(queue, 1, sub_queue=DEAD_LETTER)
     assert str(first) == "shorter"
 
 
 async def test_a_locked_message_can_be_completed_after_it_expired(bus):
-    queue = bus.queue("careful")
+    queue = await bus.queue("careful")
     await bus.send(queue, lives(300))
     [message] = await bus.receive(queue)
     await asyncio.sleep(0.4)
@@ -89,7 +89,7 @@ async def test_a_locked_message_can_be_completed_after_it_expired(bus):
 
 
 async def test_a_message_that_expired_under_its_lock_does_not_come_again(bus):
-    queue = bus.queue("careful")
+    queue = await bus.queue("careful")
     await bus.send(queue, lives(300))
     [message] = await bus.receive(queue)
     await asyncio.sleep(0.4)
@@ -100,7 +100,7 @@ async def test_a_message_that_expired_under_its_lock_does_not_come_again(bus):
 
 
 async def test_a_deferred_message_does_not_expire(bus):
-    queue = bus.queue("careful")
+    queue = await bus.queue("careful")
     await bus.send(queue, lives(300))
     [message] = await bus.receive(queue)
     receiver = await bus.shared(queue)
@@ -111,7 +111,7 @@ async def test_a_deferred_message_does_not_expire(bus):
 
 
 async def test_time_to_live_starts_when_a_scheduled_message_is_enqueued(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     sender = await bus.sender(queue)
     await sender.schedule_messages(lives(30_000, "scheduled"), now() + timedelta(seconds=0.2))
     [message] = await bus.receive(queue)
@@ -119,7 +119,7 @@ async def test_time_to_live_starts_when_a_scheduled_message_is_enqueued(bus):
 
 
 async def test_a_message_of_a_session_expires_too(bus):
-    queue = bus.queue("careful-sessions")
+    queue = await bus.queue("careful-sessions")
     await bus.send(queue, lives(100, session_id="s"))
     [dead] = await bus.receive(queue, sub_queue=DEAD_LETTER)
     assert (dead.dead_letter_reason, dead.session_id) == ("TTLExpiredException", "s")

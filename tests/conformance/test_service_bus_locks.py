@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import timedelta
 
 import pytest
@@ -15,11 +14,16 @@ from tests.conformance.service_bus import until
 
 pytestmark = pytest.mark.anyio
 
-KINDS = {"short": {"LockDuration": "PT1S"}, "short-sessions": {"LockDuration": "PT1S", "RequiresSession": True}}
+KINDS = {
+    "short": {"LockDuration": "PT1S"},
+    # The shortest that AutoLockRenewer of the aio client can keep: it looks once a second.
+    "three-seconds": {"LockDuration": "PT3S"},
+    "three-seconds-sessions": {"LockDuration": "PT3S", "RequiresSession": True},
+}
 
 
 async def test_a_renewed_lock_outlasts_its_first_end(both):
-    queue = both.queue("short")
+    queue = await both.queue("short")
     await both.send(queue, "x")
     [message] = await both.receive(queue)
     receiver = await both.shared(queue)
@@ -33,7 +37,7 @@ async def test_a_renewed_lock_outlasts_its_first_end(both):
 
 
 async def test_only_what_is_locked_can_be_renewed(bus):
-    queue = bus.queue("short")
+    queue = await bus.queue("short")
     await bus.send(queue, "settled", "lost")
     settled, lost = await bus.receive(queue, 2)
     receiver = await bus.shared(queue)
@@ -46,7 +50,7 @@ async def test_only_what_is_locked_can_be_renewed(bus):
 
 
 async def test_the_lock_of_a_deferred_message_can_be_renewed(bus):
-    queue = bus.queue("short")
+    queue = await bus.queue("short")
     await bus.send(queue, "x")
     [message] = await bus.receive(queue)
     receiver = await bus.shared(queue)
@@ -58,51 +62,49 @@ async def test_the_lock_of_a_deferred_message_can_be_renewed(bus):
     await receiver.complete_message(deferred)
 
 
-async def test_auto_lock_renewer_keeps_messages(bus):
-    queue = bus.queue("short")
-    await bus.send(queue, *"abc")
-    async with AioAutoLockRenewer() as renewer:
-        receiver = await bus.receiver(queue, auto_lock_renewer=renewer)
-        messages = await receiver.receive_messages(3, max_wait_time=5)
-        await asyncio.sleep(1.6)
-        await asyncio.gather(*(receiver.complete_message(message) for message in messages))
-    assert [message.auto_renew_error for message in messages] == [None] * 3
-    assert await bus.peek(queue) == []
+async def test_auto_lock_renewer_keeps_messages_and_sessions(bus):
+    kept, session_kept = await bus.queue("three-seconds"), await bus.queue("three-seconds-sessions")
+    kept_by_sync = await bus.queue("three-seconds")
+    await bus.send(kept, *"abc")
+    await bus.send(session_kept, "x", session_id="s")
 
+    async def keep_messages() -> list[Exception | None]:
+        async with AioAutoLockRenewer() as renewer:
+            receiver = await bus.receiver(kept, auto_lock_renewer=renewer)
+            messages = await receiver.receive_messages(3, max_wait_time=5)
+            await until(messages[0].locked_until_utc)
+            await asyncio.gather(*(receiver.complete_message(message) for message in messages))
+        return [message.auto_renew_error for message in messages]
 
-async def test_auto_lock_renewer_keeps_a_session(bus):
-    queue = bus.queue("short-sessions")
-    await bus.send(queue, "x", session_id="s")
-    async with AioAutoLockRenewer() as renewer:
-        receiver = await bus.receiver(queue, session_id="s", auto_lock_renewer=renewer)
-        [message] = await receiver.receive_messages(max_wait_time=5)
-        await asyncio.sleep(1.6)
-        await receiver.complete_message(message)
-    assert receiver.session.auto_renew_error is None
+    async def keep_session() -> list[Exception | None]:
+        async with AioAutoLockRenewer() as renewer:
+            receiver = await bus.receiver(session_kept, session_id="s", auto_lock_renewer=renewer)
+            first_end = receiver.session.locked_until_utc
+            [message] = await receiver.receive_messages(max_wait_time=5)
+            await until(first_end)
+            await receiver.complete_message(message)
+        return [receiver.session.auto_renew_error]
 
-
-async def test_auto_lock_renewer_of_the_sync_client(bus):
-    queue = bus.queue("short")
-
-    def work() -> list[Exception | None]:
+    def keep_by_sync_client() -> list[Exception | None]:
         with (
             ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0) as client,
             AutoLockRenewer() as renewer,
-            client.get_queue_sender(queue) as sender,
-            client.get_queue_receiver(queue, auto_lock_renewer=renewer) as receiver,
+            client.get_queue_sender(kept_by_sync) as sender,
+            client.get_queue_receiver(kept_by_sync, auto_lock_renewer=renewer) as receiver,
         ):
             sender.send_messages(ServiceBusMessage("x"))
             [message] = receiver.receive_messages(max_wait_time=5)
-            time.sleep(1.6)
+            asyncio.run(until(message.locked_until_utc))
             receiver.complete_message(message)
             return [message.auto_renew_error]
 
-    assert await asyncio.to_thread(work) == [None]
-    assert await bus.peek(queue) == []
+    errors = await asyncio.gather(keep_messages(), keep_session(), asyncio.to_thread(keep_by_sync_client))
+    assert errors == [[None] * 3, [None], [None]]
+    assert await bus.peek(kept) == await bus.peek(kept_by_sync) == []
 
 
 async def test_a_renewer_that_gives_up_says_so_and_the_lock_is_lost(bus):
-    queue = bus.queue("short")
+    queue = await bus.queue("short")
     await bus.send(queue, "x")
     failures = []
 

@@ -15,7 +15,7 @@ KINDS = {"sessions": {"RequiresSession": True}}
 
 
 async def test_peeking_takes_nothing(both):
-    queue = both.queue()
+    queue = await both.queue()
     await both.send(queue, "x")
     for _ in range(3):
         [peeked] = await both.peek(queue)
@@ -26,7 +26,7 @@ async def test_peeking_takes_nothing(both):
 
 
 async def test_a_receiver_peeks_on_from_where_it_was(both):
-    queue = both.queue()
+    queue = await both.queue()
     sender = await both.sender(queue)
     await sender.send_messages([ServiceBusMessage(str(number)) for number in range(7)])
     receiver = await both.receiver(queue)
@@ -38,7 +38,7 @@ async def test_a_receiver_peeks_on_from_where_it_was(both):
 
 
 async def test_peeking_from_a_sequence_number(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bus.send(queue, *"abcd")
     receiver = await bus.shared(queue)
     assert bodies(await receiver.peek_messages(10, sequence_number=3)) == ["c", "d"]
@@ -46,11 +46,11 @@ async def test_peeking_from_a_sequence_number(bus):
 
 
 async def test_an_empty_queue_shows_nothing(both):
-    assert await both.peek(both.queue()) == []
+    assert await both.peek(await both.queue()) == []
 
 
 async def test_locked_deferred_and_scheduled_messages_are_shown_with_their_state(both):
-    queue = both.queue()
+    queue = await both.queue()
     await both.send(queue, "deferred", "locked", "active")
     deferred, _ = await both.receive(queue, 2)
     await (await both.shared(queue)).defer_message(deferred)
@@ -67,7 +67,7 @@ async def test_locked_deferred_and_scheduled_messages_are_shown_with_their_state
 
 
 async def test_a_peeked_message_shows_all_of_its_properties(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     sent = ServiceBusMessage(
         "x", application_properties={"k": 1}, message_id="m", subject="s", time_to_live=timedelta(minutes=5)
     )
@@ -78,7 +78,7 @@ async def test_a_peeked_message_shows_all_of_its_properties(bus):
 
 
 async def test_a_session_receiver_peeks_its_own_session(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     await bus.send(queue, "mine", session_id="mine")
     await bus.send(queue, "other", session_id="other")
     await bus.send(queue, "mine too", session_id="mine")
@@ -87,7 +87,7 @@ async def test_a_session_receiver_peeks_its_own_session(bus):
 
 
 async def test_expired_messages_are_not_shown(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     message = ServiceBusMessage("gone")
     message.raw_amqp_message.header.time_to_live = 50
     await bus.send(queue, message, "here")
@@ -95,6 +95,6 @@ async def test_expired_messages_are_not_shown(bus):
 
 
 async def test_many_messages_are_peeked_in_one_call(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await (await bus.sender(queue)).send_messages([ServiceBusMessage("x" * 100) for _ in range(300)])
     assert len(await bus.peek(queue, 250)) == 250

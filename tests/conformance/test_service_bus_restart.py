@@ -76,7 +76,7 @@ def process(tmp_path) -> Iterator[BusProcess]:
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 async def test_all_that_was_acknowledged_survives_a_restart(process, end):
     soon = now() + timedelta(seconds=1)
-    bus = Bus(process.start(), {})
+    bus = Bus(process.start())
     await bus.send("mixed", "locked", "deferred", "dead", "abandoned", "active", subject="s")
     _, deferred, dead, abandoned = await bus.receive("mixed", 4)
     receiver = await bus.shared("mixed")
@@ -97,7 +97,7 @@ async def test_all_that_was_acknowledged_survives_a_restart(process, end):
     await bus.aclose()
     assert process.stop(end) == (0 if end == signal.SIGTERM else -signal.SIGKILL)
 
-    bus = Bus(process.start(), {})
+    bus = Bus(process.start())
     seen = {str(message): message for message in await bus.peek("mixed")}
     assert set(seen) == {"locked", "deferred", "abandoned", "active", "later", "soon"}
     for text in ("locked", "deferred", "abandoned", "active", "later"):
@@ -161,7 +161,7 @@ async def test_killed_in_full_work_it_loses_nothing_and_brings_nothing_back(proc
         assert all(isinstance(error, ServiceBusError) for error in ended), ended
         await client.close()
 
-    bus = Bus(process.start(), {})
+    bus = Bus(process.start())
     kept = [str(message) for message in await bus.peek("steady", 10_000)]
     assert len(kept) == len(set(kept))
     assert acknowledged - completed <= set(kept)

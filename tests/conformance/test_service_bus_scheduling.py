@@ -19,7 +19,7 @@ SOON = timedelta(seconds=0.6)
 
 
 async def test_a_scheduled_message_comes_at_its_time(both):
-    queue, due = both.queue(), now() + SOON
+    queue, due = await both.queue(), now() + SOON
     [number] = await (await both.sender(queue)).schedule_messages(ServiceBusMessage("later"), due)
     [waiting] = await both.peek(queue)
     assert (waiting.sequence_number, waiting.state) == (number, ServiceBusMessageState.SCHEDULED)
@@ -31,7 +31,7 @@ async def test_a_scheduled_message_comes_at_its_time(both):
 
 
 async def test_it_gets_a_new_number_and_tells_the_old_one(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     [number] = await (await bus.sender(queue)).schedule_messages(ServiceBusMessage("later"), now() + SOON)
     await bus.send(queue, "before")
     before, message = await bus.receive(queue, 1) + await bus.receive(queue, 1)
@@ -42,7 +42,7 @@ async def test_it_gets_a_new_number_and_tells_the_old_one(bus):
 
 
 async def test_sending_with_a_scheduled_time_schedules(both):
-    queue, due = both.queue(), now() + SOON
+    queue, due = await both.queue(), now() + SOON
     await both.send(queue, "later", scheduled_enqueue_time_utc=due)
     assert [message.state for message in await both.peek(queue)] == [ServiceBusMessageState.SCHEDULED]
     [message] = await both.receive(queue)
@@ -50,7 +50,7 @@ async def test_sending_with_a_scheduled_time_schedules(both):
 
 
 async def test_a_time_that_is_past_means_now(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     sender = await bus.sender(queue)
     await sender.send_messages(ServiceBusMessage("sent", scheduled_enqueue_time_utc=now() - HOUR))
     await sender.schedule_messages(ServiceBusMessage("scheduled"), now() - HOUR)
@@ -58,7 +58,7 @@ async def test_a_time_that_is_past_means_now(bus):
 
 
 async def test_several_are_scheduled_at_once(both):
-    queue = both.queue()
+    queue = await both.queue()
     sender = await both.sender(queue)
     messages = [ServiceBusMessage(str(number), message_id=str(number)) for number in range(3)]
     numbers = await sender.schedule_messages(messages, now() + HOUR)
@@ -70,7 +70,7 @@ async def test_several_are_scheduled_at_once(both):
 
 
 async def test_a_batch_may_hold_scheduled_messages(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     later = ServiceBusMessage("later", scheduled_enqueue_time_utc=now() + HOUR)
     await (await bus.sender(queue)).send_messages([ServiceBusMessage("now"), later])
     assert {str(message): message.state.name for message in await bus.peek(queue)} == {
@@ -80,7 +80,7 @@ async def test_a_batch_may_hold_scheduled_messages(bus):
 
 
 async def test_a_cancelled_message_is_gone_and_can_be_cancelled_once(both):
-    queue = both.queue()
+    queue = await both.queue()
     sender = await both.sender(queue)
     [number] = await sender.schedule_messages(ServiceBusMessage("never"), now() + HOUR)
     await sender.cancel_scheduled_messages(number)
@@ -90,7 +90,7 @@ async def test_a_cancelled_message_is_gone_and_can_be_cancelled_once(both):
 
 
 async def test_what_is_not_scheduled_cannot_be_cancelled(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bus.send(queue, "active")
     sender = await bus.sender(queue)
     for number in (1, 999):
@@ -100,7 +100,7 @@ async def test_what_is_not_scheduled_cannot_be_cancelled(bus):
 
 
 async def test_a_message_that_came_can_no_longer_be_cancelled(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     sender = await bus.sender(queue)
     [number] = await sender.schedule_messages(ServiceBusMessage("came"), now() + timedelta(seconds=0.1))
     await bus.receive(queue)
@@ -109,7 +109,7 @@ async def test_a_message_that_came_can_no_longer_be_cancelled(bus):
 
 
 async def test_scheduled_messages_come_in_the_order_of_their_times(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     sender = await bus.sender(queue)
     start = now() + timedelta(seconds=0.3)
     for place in (2, 0, 1):
@@ -118,7 +118,7 @@ async def test_scheduled_messages_come_in_the_order_of_their_times(bus):
 
 
 async def test_all_properties_of_a_scheduled_message_arrive(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     sent = ServiceBusMessage("x", application_properties={"k": "v"}, message_id="m", subject="s", correlation_id="c")
     await (await bus.sender(queue)).schedule_messages(sent, now() + timedelta(seconds=0.1))
     [message] = await bus.receive(queue)
@@ -127,7 +127,7 @@ async def test_all_properties_of_a_scheduled_message_arrive(bus):
 
 
 async def test_a_message_for_a_session_may_be_scheduled(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     sender = await bus.sender(queue)
     await sender.schedule_messages(ServiceBusMessage("x", session_id="s"), now() + timedelta(seconds=0.1))
     receiver = await bus.receiver(queue, session_id="s")

@@ -22,7 +22,7 @@ TOPICS = [{"Name": "orders", "Subscriptions": [{"Name": "ordered", "Properties":
 
 
 async def test_a_session_without_a_state_has_none(both):
-    receiver = await both.receiver(both.queue("sessions"), session_id="s")
+    receiver = await both.receiver(await both.queue("sessions"), session_id="s")
     assert await receiver.session.get_state() is None
 
 
@@ -30,13 +30,13 @@ async def test_a_session_without_a_state_has_none(both):
     ("state", "kept"), [("text ü", "text ü".encode()), (b"\x00\xff", b"\x00\xff"), (b"", b""), (b"x" * 100_000, None)]
 )
 async def test_a_state_is_kept_as_bytes(both, state, kept):
-    receiver = await both.receiver(both.queue("sessions"), session_id="s")
+    receiver = await both.receiver(await both.queue("sessions"), session_id="s")
     await receiver.session.set_state(state)
     assert await receiver.session.get_state() == (state if kept is None else kept)
 
 
 async def test_a_state_outlives_receiver_and_messages(both):
-    queue = both.queue("sessions")
+    queue = await both.queue("sessions")
     await both.send(queue, "x", session_id="s")
     receiver = await both.receiver(queue, session_id="s")
     [message] = await receiver.receive_messages(max_wait_time=5)
@@ -50,14 +50,14 @@ async def test_a_state_outlives_receiver_and_messages(both):
 
 
 async def test_states_belong_to_one_session_each(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     one, other = await bus.receiver(queue, session_id="one"), await bus.receiver(queue, session_id="other")
     await one.session.set_state("1")
     assert await other.session.get_state() is None
 
 
 async def test_renewing_a_session_lock(both):
-    queue = both.queue("short-sessions")
+    queue = await both.queue("short-sessions")
     await both.send(queue, "x", session_id="s")
     receiver = await both.receiver(queue, session_id="s")
     [message] = await receiver.receive_messages(max_wait_time=5)
@@ -70,7 +70,7 @@ async def test_renewing_a_session_lock(both):
 
 
 async def test_a_session_lock_that_ran_out_is_lost(both):
-    queue = both.queue("short-sessions")
+    queue = await both.queue("short-sessions")
     await both.send(queue, "x", session_id="s")
     receiver = await both.receiver(queue, session_id="s")
     [message] = await receiver.receive_messages(max_wait_time=5)
@@ -83,7 +83,7 @@ async def test_a_session_lock_that_ran_out_is_lost(both):
 
 
 async def test_a_lost_session_refuses_renewal_and_state(bus):
-    queue = bus.queue("short-sessions")
+    queue = await bus.queue("short-sessions")
     receiver = await bus.receiver(queue, session_id="s")
     await until(receiver.session.locked_until_utc)
     with pytest.raises(SessionLockLostError):
@@ -95,7 +95,7 @@ async def test_a_lost_session_refuses_renewal_and_state(bus):
 
 
 async def test_a_session_whose_lock_ran_out_goes_to_the_one_who_waits(bus):
-    queue = bus.queue("short-sessions")
+    queue = await bus.queue("short-sessions")
     await bus.send(queue, "x", session_id="s")
     loser = await bus.receiver(queue, session_id="s")
     [message] = await loser.receive_messages(max_wait_time=5)
@@ -107,7 +107,7 @@ async def test_a_session_whose_lock_ran_out_goes_to_the_one_who_waits(bus):
 
 
 async def test_lost_session_locks_use_up_attempts(bus):
-    queue = bus.queue("one-attempt")
+    queue = await bus.queue("one-attempt")
     await bus.send(queue, "x", session_id="s")
     receiver = await bus.receiver(queue, session_id="s")
     await receiver.receive_messages(max_wait_time=5)
@@ -122,7 +122,7 @@ async def listed(bus, method: str, *names: str, **options) -> list[str]:
 
 
 async def test_sessions_with_messages_or_state_are_listed(both):
-    queue = both.queue("sessions")
+    queue = await both.queue("sessions")
     await both.send(queue, "x", session_id="with a message")
     receiver = await both.receiver(queue, session_id="with a state")
     await receiver.session.set_state("s")
@@ -133,7 +133,7 @@ async def test_sessions_with_messages_or_state_are_listed(both):
 
 
 async def test_sessions_by_the_time_their_state_changed(bus):
-    queue, before = bus.queue("sessions"), now() - timedelta(seconds=2)
+    queue, before = await bus.queue("sessions"), now() - timedelta(seconds=2)
     await bus.send(queue, "x", session_id="with a message")
     receiver = await bus.receiver(queue, session_id="with a state")
     await receiver.session.set_state("s")
@@ -143,14 +143,14 @@ async def test_sessions_by_the_time_their_state_changed(bus):
 
 
 async def test_many_sessions_are_listed_by_pages(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     names = [f"session-{number:03}" for number in range(230)]
     await (await bus.sender(queue)).send_messages([ServiceBusMessage("x", session_id=name) for name in names])
     assert await listed(bus, "list_queue_sessions", queue) == names
 
 
 async def test_no_sessions_are_an_empty_list(both):
-    assert await listed(both, "list_queue_sessions", both.queue("sessions")) == []
+    assert await listed(both, "list_queue_sessions", await both.queue("sessions")) == []
 
 
 async def test_sessions_of_a_subscription_are_listed(bus):

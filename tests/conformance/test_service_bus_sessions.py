@@ -25,7 +25,7 @@ TOPICS = [
 
 
 async def test_a_named_session_brings_its_own_messages_in_order(both):
-    queue = both.queue("sessions")
+    queue = await both.queue("sessions")
     for number in range(6):
         await both.send(queue, str(number), session_id="even" if number % 2 == 0 else "odd")
     receiver = await both.receiver(queue, session_id="odd")
@@ -40,7 +40,7 @@ async def test_a_named_session_brings_its_own_messages_in_order(both):
 
 
 async def test_the_next_available_session(both):
-    queue = both.queue("sessions")
+    queue = await both.queue("sessions")
     await both.send(queue, "x", session_id="a session")
     receiver = await both.receiver(queue, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=5)
     assert receiver.session.session_id == "a session"
@@ -50,7 +50,7 @@ async def test_the_next_available_session(both):
 
 
 async def test_each_receiver_gets_a_session_of_its_own(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     for session in ("a", "b", "c"):
         await bus.send(queue, f"first of {session}", f"second of {session}", session_id=session)
     receivers = [await bus.receiver(queue, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=5) for _ in range(3)]
@@ -61,7 +61,7 @@ async def test_each_receiver_gets_a_session_of_its_own(bus):
 
 
 async def test_waiting_for_a_session(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     waiting = asyncio.create_task(bus.receiver(queue, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=20))
     await asyncio.sleep(0.2)
     assert not waiting.done()
@@ -72,7 +72,7 @@ async def test_waiting_for_a_session(bus):
 
 
 async def test_waiting_for_a_session_that_another_holds(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     await bus.send(queue, "x", session_id="s")
     holder = await bus.receiver(queue, session_id="s")
     waiting = asyncio.create_task(bus.receiver(queue, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=20))
@@ -84,11 +84,11 @@ async def test_waiting_for_a_session_that_another_holds(bus):
 
 async def test_no_session_in_time(both):
     with pytest.raises(OperationTimeoutError):
-        await both.receiver(both.queue("sessions"), session_id=NEXT_AVAILABLE_SESSION, max_wait_time=0.4)
+        await both.receiver(await both.queue("sessions"), session_id=NEXT_AVAILABLE_SESSION, max_wait_time=0.4)
 
 
 async def test_who_gave_up_waiting_takes_no_session(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     with pytest.raises(OperationTimeoutError):
         await bus.receiver(queue, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=0.2)
     await bus.send(queue, "x", session_id="s")
@@ -97,7 +97,7 @@ async def test_who_gave_up_waiting_takes_no_session(bus):
 
 
 async def test_a_session_has_one_holder(both):
-    queue = both.queue("sessions")
+    queue = await both.queue("sessions")
     await both.send(queue, "x", session_id="s")
     holder = await both.receiver(queue, session_id="s")
     with pytest.raises(SessionCannotBeLockedError):
@@ -110,7 +110,7 @@ async def test_a_session_has_one_holder(both):
 
 
 async def test_a_session_without_messages_can_be_locked_by_its_name(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     receiver = await bus.receiver(queue, session_id="to come")
     waiting = asyncio.create_task(receiver.receive_messages(max_wait_time=10))
     await bus.send(queue, "other", session_id="another")
@@ -119,7 +119,7 @@ async def test_a_session_without_messages_can_be_locked_by_its_name(bus):
 
 
 async def test_the_empty_text_is_a_session_id(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     await bus.send(queue, "x", session_id="")
     receiver = await bus.receiver(queue, session_id="")
     [message] = await receiver.receive_messages(max_wait_time=5)
@@ -128,7 +128,7 @@ async def test_the_empty_text_is_a_session_id(bus):
 
 
 async def test_session_ids_are_compared_exactly(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     for session in ("A", "a", "ä/ö ü"):
         await bus.send(queue, session, session_id=session)
     for session in ("a", "A", "ä/ö ü"):
@@ -137,7 +137,7 @@ async def test_session_ids_are_compared_exactly(bus):
 
 
 async def test_an_abandoned_message_comes_again_before_the_next(both):
-    queue = both.queue("sessions")
+    queue = await both.queue("sessions")
     await both.send(queue, "1", "2", session_id="s")
     receiver = await both.receiver(queue, session_id="s")
     [first] = await receiver.receive_messages(max_wait_time=5)
@@ -147,7 +147,7 @@ async def test_an_abandoned_message_comes_again_before_the_next(both):
 
 
 async def test_the_limit_of_attempts_holds_in_a_session(bus):
-    queue = bus.queue("two-attempts")
+    queue = await bus.queue("two-attempts")
     await bus.send(queue, "bad", "good", session_id="s")
     receiver = await bus.receiver(queue, session_id="s")
     for _ in range(2):
@@ -160,7 +160,7 @@ async def test_the_limit_of_attempts_holds_in_a_session(bus):
 
 
 async def test_receiving_and_deleting_from_a_session(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     await bus.send(queue, "1", "2", session_id="s")
     receiver = await bus.receiver(queue, session_id="s", receive_mode=RECEIVE_AND_DELETE)
     assert bodies(await receiver.receive_messages(2, max_wait_time=5)) == ["1", "2"]
@@ -168,7 +168,7 @@ async def test_receiving_and_deleting_from_a_session(bus):
 
 
 async def test_iterating_over_a_session(both):
-    queue = both.queue("sessions")
+    queue = await both.queue("sessions")
     await both.send(queue, "1", "2", "3", session_id="s")
     receiver = await both.receiver(queue, session_id="s", max_wait_time=0.4)
     seen = []
@@ -179,7 +179,7 @@ async def test_iterating_over_a_session(both):
 
 
 async def test_a_deferred_message_belongs_to_its_session(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     await bus.send(queue, "x", session_id="s")
     receiver = await bus.receiver(queue, session_id="s")
     [message] = await receiver.receive_messages(max_wait_time=5)
@@ -193,7 +193,7 @@ async def test_a_deferred_message_belongs_to_its_session(bus):
 
 
 async def test_a_batch_for_several_sessions(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     messages = [ServiceBusMessage(f"{number}", session_id=str(number % 2)) for number in range(4)]
     await (await bus.sender(queue)).send_messages(messages)
     for session, expected in (("0", ["0", "2"]), ("1", ["1", "3"])):
@@ -202,14 +202,14 @@ async def test_a_batch_for_several_sessions(bus):
 
 
 async def test_a_message_without_a_session_is_refused(both):
-    queue = both.queue("sessions")
+    queue = await both.queue("sessions")
     with pytest.raises(ServiceBusError):
         await both.send(queue, "x")
     await both.send(queue, "y", session_id="s")
 
 
 async def test_one_message_without_a_session_refuses_the_whole_batch(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     sender = await bus.sender(queue)
     with pytest.raises(ServiceBusError):
         await sender.send_messages([ServiceBusMessage("x", session_id="s"), ServiceBusMessage("y")])
@@ -219,11 +219,11 @@ async def test_one_message_without_a_session_refuses_the_whole_batch(bus):
 
 async def test_the_wrong_kind_of_receiver_is_refused(bus):
     with pytest.raises(ServiceBusError):
-        await bus.receiver(bus.queue("sessions"))
+        await bus.receiver(await bus.queue("sessions"))
     with pytest.raises(ServiceBusError):
-        await bus.receiver(bus.queue(), session_id="s")
+        await bus.receiver(await bus.queue(), session_id="s")
     with pytest.raises(ServiceBusError):
-        await bus.receiver(bus.queue(), session_id=NEXT_AVAILABLE_SESSION, max_wait_time=1)
+        await bus.receiver(await bus.queue(), session_id=NEXT_AVAILABLE_SESSION, max_wait_time=1)
 
 
 async def test_a_subscription_may_require_sessions(both):
@@ -237,7 +237,7 @@ async def test_a_subscription_may_require_sessions(both):
 
 
 async def test_sessions_are_worked_on_in_parallel_and_each_in_order(bus):
-    queue = bus.queue("sessions")
+    queue = await bus.queue("sessions")
     sender = await bus.sender(queue)
     await sender.send_messages([ServiceBusMessage(f"{n}", session_id=f"s{n % 6}") for n in range(60)])
     seen: dict[str, list[int]] = {}

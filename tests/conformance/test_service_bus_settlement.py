@@ -33,14 +33,14 @@ def believe_locked(message) -> None:
 
 
 async def test_completing_removes(both):
-    queue = both.queue()
+    queue = await both.queue()
     message, receiver = await received(both, queue)
     await receiver.complete_message(message)
     assert await both.peek(queue) == []
 
 
 async def test_many_settlements_at_once(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await (await bus.sender(queue)).send_messages([ServiceBusMessage(str(number)) for number in range(100)])
     messages = await bus.receive(queue, 100)
     assert len(messages) == 100
@@ -53,7 +53,7 @@ async def test_many_settlements_at_once(bus):
 
 
 async def test_abandoning_counts_and_puts_the_message_back_in_its_place(both):
-    queue = both.queue()
+    queue = await both.queue()
     await both.send(queue, "a", "b")
     [first] = await both.receive(queue)
     await (await both.shared(queue)).abandon_message(first)
@@ -65,7 +65,7 @@ async def test_abandoning_counts_and_puts_the_message_back_in_its_place(both):
 
 
 async def test_the_last_attempt_is_the_limit(both):
-    queue = both.queue("three-attempts")
+    queue = await both.queue("three-attempts")
     await both.send(queue, "unlucky", subject="kept", application_properties={"mine": 1})
     counts = []
     for _ in range(3):
@@ -82,7 +82,7 @@ async def test_the_last_attempt_is_the_limit(both):
 
 
 async def test_a_deferred_message_is_only_had_by_its_number(both):
-    queue = both.queue()
+    queue = await both.queue()
     message, receiver = await received(both, queue)
     await receiver.defer_message(message)
     assert await both.receive(queue, wait=0.3) == []
@@ -96,7 +96,7 @@ async def test_a_deferred_message_is_only_had_by_its_number(both):
 
 
 async def test_several_deferred_messages_at_once(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bus.send(queue, *"abc")
     receiver = await bus.shared(queue)
     numbers = []
@@ -115,7 +115,7 @@ async def test_several_deferred_messages_at_once(bus):
 
 
 async def test_a_deferred_message_that_is_abandoned_stays_deferred(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     message, receiver = await received(bus, queue)
     await receiver.defer_message(message)
     [deferred] = await receiver.receive_deferred_messages(message.sequence_number)
@@ -129,7 +129,7 @@ async def test_a_deferred_message_that_is_abandoned_stays_deferred(bus):
 
 
 async def test_a_deferred_message_comes_locked_to_whoever_asks_first(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     message, receiver = await received(bus, queue)
     await receiver.defer_message(message)
     await receiver.receive_deferred_messages(message.sequence_number)
@@ -139,7 +139,7 @@ async def test_a_deferred_message_comes_locked_to_whoever_asks_first(bus):
 
 
 async def test_a_deferred_message_received_and_deleted(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     message, receiver = await received(bus, queue)
     await receiver.defer_message(message)
     taker = await bus.receiver(queue, receive_mode=RECEIVE_AND_DELETE)
@@ -148,7 +148,7 @@ async def test_a_deferred_message_received_and_deleted(bus):
 
 
 async def test_numbers_of_messages_that_are_not_deferred_are_not_found(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bus.send(queue, "active")
     receiver = await bus.shared(queue)
     for number in (1, 999):
@@ -157,7 +157,7 @@ async def test_numbers_of_messages_that_are_not_deferred_are_not_found(bus):
 
 
 async def test_dead_lettering_with_reason_and_description(both):
-    queue = both.queue()
+    queue = await both.queue()
     await both.send(queue, "bad", application_properties={"mine": "kept"}, message_id="an id")
     [message] = await both.receive(queue)
     receiver = await both.shared(queue)
@@ -169,7 +169,7 @@ async def test_dead_lettering_with_reason_and_description(both):
 
 
 async def test_dead_lettering_without_a_reason(both):
-    queue = both.queue()
+    queue = await both.queue()
     message, receiver = await received(both, queue)
     await receiver.dead_letter_message(message)
     [dead] = await both.dead_letters(queue)
@@ -177,7 +177,7 @@ async def test_dead_lettering_without_a_reason(both):
 
 
 async def test_a_message_is_settled_once(both):
-    queue = both.queue()
+    queue = await both.queue()
     message, receiver = await received(both, queue)
     await receiver.complete_message(message)
     for settle in (receiver.complete_message, receiver.abandon_message, receiver.dead_letter_message):
@@ -187,12 +187,13 @@ async def test_a_message_is_settled_once(both):
 
 @pytest.mark.parametrize("how", ["complete", "abandon", "defer", "dead_letter"])
 async def test_another_receiver_may_settle_by_the_lock_token(bus, how):
-    queue = bus.queue()
-    message, first = await received(bus, queue)
-    other = await bus.receiver(queue)
-    await first.close()
+    queue = await bus.queue()
+    await bus.send(queue, "x")
+    async with bus.client.get_queue_receiver(queue) as first:
+        [message] = await first.receive_messages(max_wait_time=5)
+    other = await bus.shared(queue)
     await getattr(other, f"{how}_message")(message)
-    left, dead = await bus.peek(queue, prefetch_count=0), await bus.dead_letters(queue)
+    left, dead = await bus.peek(queue), await bus.dead_letters(queue)
     states = [found.state.name for found in left]
     assert (states, len(dead)) == {
         "complete": ([], 0),
@@ -203,18 +204,17 @@ async def test_another_receiver_may_settle_by_the_lock_token(bus, how):
 
 
 async def test_closing_the_receiver_leaves_its_locks(bus):
-    queue = bus.queue("short")
-    message, receiver = await received(bus, queue)
-    await receiver.close()
-    other = await bus.receiver(queue)
-    assert await other.receive_messages(max_wait_time=0.3) == []
-    [again] = await other.receive_messages(max_wait_time=5)
-    assert again.enqueued_time_utc == message.enqueued_time_utc
-    assert again.delivery_count == 1
+    queue = await bus.queue()
+    await bus.send(queue, "x")
+    async with bus.client.get_queue_receiver(queue) as receiver:
+        [message] = await receiver.receive_messages(max_wait_time=5)
+    assert await bus.receive(queue, wait=0.3) == []
+    await bus.complete(queue, message)
+    assert await bus.peek(queue) == []
 
 
 async def test_a_lock_that_ran_out_counts_as_an_attempt(both):
-    queue = both.queue("short")
+    queue = await both.queue("short")
     message, receiver = await received(both, queue)
     [again] = await both.receive(queue)
     assert again.locked_until_utc > message.locked_until_utc
@@ -225,7 +225,7 @@ async def test_a_lock_that_ran_out_counts_as_an_attempt(both):
 
 
 async def test_the_bus_refuses_every_use_of_a_lost_lock(bus):
-    queue = bus.queue("short")
+    queue = await bus.queue("short")
     message, receiver = await received(bus, queue)
     await until(message.locked_until_utc)
     believe_locked(message)
@@ -245,14 +245,14 @@ async def test_the_bus_refuses_every_use_of_a_lost_lock(bus):
 
 
 async def test_a_lock_that_ran_out_on_the_last_attempt_dead_letters(bus):
-    queue = bus.queue("one-attempt")
+    queue = await bus.queue("one-attempt")
     await received(bus, queue)
     [dead] = await bus.until_peeked(queue, 1, sub_queue="deadletter")
     assert (dead.dead_letter_reason, dead.delivery_count) == ("MaxDeliveryCountExceeded", 1)
 
 
 async def test_peeked_messages_cannot_be_settled(bus):
-    queue = bus.queue()
+    queue = await bus.queue()
     await bus.send(queue, "x")
     [peeked] = await bus.peek(queue)
     with pytest.raises(ValueError, match="peeked"):
