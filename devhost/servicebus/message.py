@@ -19,7 +19,7 @@ from devhost.servicebus.message_head import (
     encode_delivery_annotations,
     encode_header,
 )
-from devhost.servicebus.sections import Section, are_short, check_order, find_sections, shorten
+from devhost.servicebus.sections import Section, are_in_form, bring_into_form, check_sections, find_sections
 
 BATCH_FORMAT = 0x80013700
 """The message-format of a transfer whose data sections are whole messages."""
@@ -52,8 +52,8 @@ class Message:
         """The message in these bytes, whole and sound. Raises MessageFormatError."""
         try:
             sections = find_sections(payload)
-            if not are_short(sections):
-                payload = shorten(payload, sections)
+            if not are_in_form(sections):
+                payload = bring_into_form(payload, sections)
                 sections = find_sections(payload)
             message = cls(payload)
             message._sections = sections
@@ -286,7 +286,7 @@ class Message:
 
     def _check(self) -> None:
         """Raises DecodeError unless everything that is ever looked into, here or by a client, can be decoded."""
-        check_order(self.payload, self._sections)
+        check_sections(self.payload, self._sections)
         if self._header:
             ttl, priority = self._header_field(2), self._header_field(1)
             if not isinstance(ttl, _NUMBER) or not isinstance(priority, _NUMBER) or not 0 <= (priority or 0) < 256:

@@ -33,29 +33,34 @@ def find_sections(payload: bytes) -> list[tuple[int, int, int, int]]:
     return found
 
 
-def are_short(sections: list[tuple[int, int, int, int]]) -> bool:
-    """Whether all descriptors have their short form, the only one the SDK can read."""
-    for _, start, body, _ in sections:  # noqa: SIM110 - for every message that comes: a generator takes as long again
-        if body - start != _SHORT:
+def are_in_form(sections: list[tuple[int, int, int, int]]) -> bool:
+    """Whether they come in their order, each with the short form of its descriptor, the only one the SDK can read."""
+    last = 0
+    for code, start, body, _ in sections:
+        if body - start != _SHORT or code < last:
             return False
+        last = code
     return True
 
 
-def shorten(payload: bytes, sections: list[tuple[int, int, int, int]]) -> bytes:
-    """The same message with short descriptors. Raises DecodeError if they are none of a message."""
+def bring_into_form(payload: bytes, sections: list[tuple[int, int, int, int]]) -> bytes:
+    """The same message in form: the SDK writes delivery annotations behind all the rest, for example.
+
+    Raises DecodeError if a descriptor is none of a message.
+    """
     if not all(type(code) is int and Section.HEADER <= code <= Section.FOOTER for code, *_ in sections):
         raise DecodeError("A section's descriptor is none of a message.")
-    return b"".join(encoder.described(code, payload[body:end]) for code, _, body, end in sections)
+    ordered = sorted(sections, key=lambda section: section[0])
+    return b"".join(encoder.described(code, payload[body:end]) for code, _, body, end in ordered)
 
 
-def check_order(payload: bytes, sections: list[tuple[int, int, int, int]]) -> None:
-    """Raises DecodeError unless these can be a message's sections, and those that are only carried can be decoded."""
+def check_sections(payload: bytes, sections: list[tuple[int, int, int, int]]) -> None:
+    """Raises DecodeError unless these, in order, can be a message's, and what is only carried can be decoded."""
     if not sections:
         raise DecodeError("There is not a single section.")
     last = 0
     for code, start, body, _ in sections:
-        is_repeated = code == last and code not in (Section.DATA, Section.SEQUENCE)
-        if not Section.HEADER <= code <= Section.FOOTER or code < last or is_repeated:
+        if not Section.HEADER <= code <= Section.FOOTER or code == last not in (Section.DATA, Section.SEQUENCE):
             raise DecodeError(f"Section 0x{code:02x} at byte {start} is out of place.")
         if code == Section.DATA and payload[body] not in (0xA0, 0xB0):
             raise DecodeError(f"The data section at byte {start} is not binary.")

@@ -177,6 +177,12 @@ def test_long_descriptors_are_brought_to_the_form_that_clients_read():
     assert Message.parse(unusual).payload == BODY
 
 
+def test_sections_are_brought_into_their_order():
+    late = section(Section.DELIVERY_ANNOTATIONS, {Symbol("late"): 1})
+    footer, head = section(Section.FOOTER, {}), composite(Section.PROPERTIES, [encode("id")])
+    assert Message.parse(BODY + head + BODY + footer + late).payload == late + head + BODY + BODY + footer
+
+
 @pytest.mark.parametrize(
     "payload",
     [
@@ -184,7 +190,6 @@ def test_long_descriptors_are_brought_to_the_form_that_clients_read():
         b"hello",
         BODY[:-1],
         BODY + b"\x00",
-        BODY + composite(Section.PROPERTIES, []),
         composite(Section.HEADER, []) + composite(Section.HEADER, []) + BODY,
         section(Section.DATA, "text"),
         section(Section.PROPERTIES, {}) + BODY,
