@@ -1,7 +1,10 @@
 """The Service Bus doors: queue `jobs`, with the messages of the storage queue, and the sessions of `order-events`.
 
 Both take bytes, for the reason that the storage queues do: of a text that is a JSON object, its fields would replace
-what the host says of the message (functions-host.md §2.1).
+what the host says of the message (functions-host.md §2.1). Where a job's body and its message both say an id, a
+correlation id or a time, the body's goes before: a queue between may have put the message into an envelope of its own.
+
+A session is let go of after a second of silence (host.json): a host holds only so many, and other orders wait for them.
 """
 
 from datetime import UTC

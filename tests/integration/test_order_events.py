@@ -91,6 +91,13 @@ def test_after_the_hand_over_a_change_is_buried(jobs, bus: Bus, sent_to, caplog)
     assert "Marzipan" not in caplog.text + repr(letters)
 
 
+def test_no_order_waits_for_the_silence_of_another(jobs, bus: Bus):
+    """A host holds a session for a while after its last event, and only so many at a time (functions-host.md §7)."""
+    bus.send("order-events", *(event(fresh("nobody"), 1) for _ in range(12)))
+    jobs.shop.drain(timeout=30)
+    assert (jobs.runs()["take_order_event"], bus.waiting("order-events")) == (12, 0)
+
+
 def test_events_that_nobody_can_apply_cost_one_attempt(jobs, bus: Bus):
     nobody, id = fresh("nobody"), fresh("odd")
     jobs.submit(id)

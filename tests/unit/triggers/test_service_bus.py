@@ -12,6 +12,7 @@ from azure.functions.servicebus import ServiceBusMessageInConverter
 from jobs import intake, order_events
 from jobs.intake import BusDelivery
 from jobs.order_events import EventDelivery
+from jobs.settings import SERVICE_BUS_JSON
 from tests.unit.triggers.doors import functions
 
 pytestmark = pytest.mark.anyio
@@ -80,11 +81,12 @@ async def test_the_last_delivery_is_known(handed_over, door, count, is_last):
     assert (delivery.attempt, delivery.is_last) == (count, is_last)
 
 
-@pytest.mark.parametrize(
-    ("door", "queue", "sessions"), [("take_bus_job", "jobs", None), ("take_order_event", "order-events", True)]
-)
-def test_bytes_come_in(door, queue, sessions):
-    """As text, a JSON object's fields would replace what the host says of the message."""
+@pytest.mark.parametrize(("door", "queue"), [("take_bus_job", "jobs"), ("take_order_event", "order-events")])
+def test_each_door_fits_its_queue(door, queue):
     (trigger,) = (b for b in functions()[door].get_bindings_dict()["bindings"] if b["type"] == "serviceBusTrigger")
-    assert (trigger["queueName"], trigger.get("isSessionsEnabled")) == (queue, sessions)
-    assert (trigger["connection"], str(trigger["dataType"]).upper()) == ("AzureWebJobsServiceBus", "BINARY")
+    assert (trigger["queueName"], trigger["connection"]) == (queue, "AzureWebJobsServiceBus")
+    # As text, a JSON object's fields would replace what the host says of the message.
+    assert str(trigger["dataType"]).upper() == "BINARY"
+    (namespace,) = json.loads(SERVICE_BUS_JSON.read_text())["UserConfig"]["Namespaces"]
+    (entity,) = (each for each in namespace["Queues"] if each["Name"] == queue)
+    assert entity["Properties"]["RequiresSession"] is bool(trigger.get("isSessionsEnabled"))
