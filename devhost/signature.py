@@ -55,6 +55,7 @@ def read_signature(name: str, function: Callable[..., Any], bindings: Iterable[B
             "The host reads annotations when it loads the function: import their names at run time, "
             "not under TYPE_CHECKING.",
         ) from None
+    _refuse_sdk_types(name, annotations)
     bound = {binding.name: binding for binding in bindings if binding.name != "$return"}
     names = list(inspect.signature(function).parameters)
     wants_context = _takes_context(name, names, bound, annotations)
@@ -68,6 +69,21 @@ def read_signature(name: str, function: Callable[..., Any], bindings: Iterable[B
         returns=_returns(name, bindings, annotations),
         wants_context=wants_context,
     )
+
+
+def _refuse_sdk_types(name: str, annotations: dict[str, Any]) -> None:
+    """Types of the azurefunctions-extensions-bindings-* packages: another worker protocol, for deferred bindings."""
+    for parameter, annotation in annotations.items():
+        for part in (annotation, *typing.get_args(annotation)):
+            module = str(getattr(part, "__module__", ""))
+            if module.startswith("azurefunctions.extensions"):
+                package = "-".join(module.split(".")[:4])
+                raise FunctionLoadError(
+                    name,
+                    f"its parameter '{parameter}' has a type of {package}, which devhost does not cover.",
+                    "devhost/COVERAGE.md lists what is; take the azure.functions type (func.ServiceBusMessage, "
+                    "func.InputStream, ...), run this function with `func start`, or exclude it with --functions.",
+                )
 
 
 def _takes_context(name: str, names: list[str], bound: dict[str, Binding], annotations: dict[str, Any]) -> bool:

@@ -3,8 +3,8 @@
 The SDK's receiver is made for one caller at a time: whoever waits (for a message, an outcome, a renewal) reads the
 connection himself, for up to 0.2 s; nobody can write meanwhile, and a frame that somebody else was waiting for is only
 noticed when that time is over. A listener receives, settles and renews at once, so here one task reads, and all who
-wait look again after each frame. Credit is given by hand, because receive_messages() either waits 0.2 s for more or sends one credit a message.
-That takes a few of the SDK's private parts; all of them are in this module.
+wait look again after each frame. Credit is given by hand, because receive_messages() either waits 0.2 s for more or
+asks for one message at a time. That takes a few of the SDK's private parts; all of them are in this module.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class ReceiveLink:
         self._waiting: set[asyncio.Future[None]] = set()
         self._echoes: list[asyncio.Future[None]] = []
         self._error: ServiceBusError | None = None
+        self._is_open = False
 
     # Life
 
@@ -74,7 +75,7 @@ class ReceiveLink:
             if isinstance(error, Exception):
                 raise self._explained(error) from error
             raise
-        receiver._running = True
+        receiver._running = self._is_open = True
         self._care = asyncio.create_task(self._look_after())
 
     def _share_connection(self, connection: Any) -> None:
@@ -96,6 +97,7 @@ class ReceiveLink:
 
     async def close(self) -> None:
         """Detach and disconnect at once. Messages that arrived and were not settled stay locked until that ends."""
+        self._is_open = False
         for task in (self._care, self._reader):
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
@@ -173,7 +175,7 @@ class ReceiveLink:
                     raise connection._error
                 if link is not None:
                     state = link.get_state().value
-                    if self.receiver._running and state != _ATTACHED:
+                    if self._is_open and state != _ATTACHED:
                         raise ServiceBusConnectionError(message="The link was detached.")
                 self._wake()
         except asyncio.CancelledError:
@@ -181,7 +183,7 @@ class ReceiveLink:
         except Exception as error:
             self._error = self._explained(error)
             self._wake()
-            if self.receiver._running:
+            if self._is_open:
                 self._on_lost(self._error)
 
     async def _wait_for_frame(self, wait: float | bool = False, batch: int = 1, **_: Any) -> None:

@@ -9,7 +9,16 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 
 from devhost.listeners.service_bus_link import ReceiveLink
-from tests.conformance.service_bus_host import CONNECTION, bodies, counts, new_queue, new_topic, queue_app, running, send
+from tests.conformance.service_bus_host import (
+    CONNECTION,
+    bodies,
+    counts,
+    new_queue,
+    new_topic,
+    queue_app,
+    running,
+    send,
+)
 from tests.conformance.storage_host import until
 
 pytestmark = pytest.mark.anyio
