@@ -59,6 +59,7 @@ class Mover:
             while self._waiting:
                 taken = await self._send_some()
                 await _finish_as_many(len(taken))
+                del self._waiting[: len(taken)]
                 for done in taken:
                     _settle(done)
         except BaseException as error:
@@ -81,7 +82,6 @@ class Mover:
                     break
                 taken.append(done)
             await sender.send_messages(batch)
-        del self._waiting[: len(taken)]
         return taken
 
 

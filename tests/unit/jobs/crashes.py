@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from azure.core.pipeline import AsyncPipeline
+
+Act = Callable[[], Awaitable[object]]
 
 
 class Crash(BaseException):
@@ -54,3 +57,12 @@ class Crashes:
                 return await run(pipeline, request, **options)
 
         monkeypatch.setattr(AsyncPipeline, "run", counted)
+
+
+async def dies(act: Act) -> bool:
+    """Whether the process died in it. A task that dies for another cancels it."""
+    try:
+        await act()
+    except (Crash, asyncio.CancelledError):
+        return True
+    return False

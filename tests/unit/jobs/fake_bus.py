@@ -9,6 +9,7 @@ from typing import Any
 
 from azure.servicebus import ServiceBusMessage
 
+from jobs.clients import clients
 from tests.unit.jobs.crashes import Crashes
 
 
@@ -73,6 +74,14 @@ class FakeBus:
         properties = {_bytes(name): _bytes(value) for name, value in (message.application_properties or {}).items()}
         about = (message.session_id, message.reply_to, message.correlation_id)
         queue.active.append(Received(self._number, message.message_id, properties, list(message.body), *about))
+
+
+async def restarted(bus: FakeBus) -> None:
+    """A new process: it has no connection yet, and the locks of the old one have run out."""
+    bus.crashes.restart()
+    await clients().close()
+    bus.let_locks_expire()
+    clients().service_bus = bus
 
 
 class _End:
