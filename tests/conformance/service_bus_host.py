@@ -81,8 +81,8 @@ def counts(bus: InProcessServiceBus, path: str) -> Counts:
 class ServiceBusHost:
     """What listeners and bindings need of a host, and what a test wants to see of them."""
 
-    def __init__(self, connection_string: str, options: dict[str, Any]) -> None:
-        self.settings = Settings({CONNECTION: connection_string})
+    def __init__(self, connection_string: str, options: dict[str, Any], settings: dict[str, str]) -> None:
+        self.settings = Settings({CONNECTION: connection_string, **settings})
         self.json = HostJson({"version": "2.0", "extensions": {"serviceBus": options}})
         self.outages = Outages()
         self.service_bus = ServiceBusConnections(self.settings)
@@ -108,10 +108,12 @@ class ServiceBusHost:
 
 
 @asynccontextmanager
-async def running(bus: InProcessServiceBus | str, app: func.FunctionApp, **options: Any):
+async def running(
+    bus: InProcessServiceBus | str, app: func.FunctionApp, *, settings: dict[str, str] | None = None, **options: Any
+):
     """The app's functions, listening; ends with every listener stopped and no fault. `options` as in host.json."""
     connection_string = bus if isinstance(bus, str) else bus.connection_string
-    host = ServiceBusHost(connection_string, {"sessionIdleTimeout": "00:00:00.2", **options})
+    host = ServiceBusHost(connection_string, {"sessionIdleTimeout": "00:00:00.2", **options}, settings or {})
     found = index(app.get_functions(), host.settings, host.json)
     assert not found.errors
     host.listeners = [
