@@ -358,5 +358,5 @@ class BrokerMachine(RuleBasedStateMachine):
             assert self.queue().session_ids() == sorted(there)
 
 
-BrokerMachine.TestCase.settings = settings(max_examples=500, stateful_step_count=32, deadline=None)
+BrokerMachine.TestCase.settings = settings(max_examples=500, stateful_step_count=40, deadline=None)
 TestBroker = BrokerMachine.TestCase
