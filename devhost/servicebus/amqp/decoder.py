@@ -110,6 +110,7 @@ def list_spans(buffer: bytes, position: int) -> list[tuple[int, int]]:
     return spans
 
 
+_NULL = 0x40
 _UINT = Struct(">I")
 _FIXED_WIDTHS = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
 
@@ -196,11 +197,17 @@ def _compound_header(buffer: bytes, position: int, depth: int, is_long: bool) ->
 def _list(is_long: bool) -> _Decoder:
     def read(buffer: bytes, position: int, depth: int) -> tuple[list[Any], int]:
         count, position, end = _compound_header(buffer, position, depth, is_long)
-        items = []
+        items: list[Any] = []
+        add = items.append
         depth += 1
         while position < end:
-            item, position = _DECODERS[buffer[position]](buffer, position + 1, depth)
-            items.append(item)
+            code = buffer[position]
+            if code == _NULL:  # most fields of most lists
+                add(None)
+                position += 1
+            else:
+                item, position = _DECODERS[code](buffer, position + 1, depth)
+                add(item)
         if position != end or len(items) != count:
             raise ValueError("a list that does not hold what it says")
         return items, end
@@ -269,7 +276,7 @@ def _text(data: bytes) -> str:
 
 _DECODERS: list[_Decoder] = [_unknown(code) for code in range(256)]
 _DECODERS[0x00] = _described
-_DECODERS[0x40] = _constant(None)
+_DECODERS[_NULL] = _constant(None)
 _DECODERS[0x41] = _constant(True)
 _DECODERS[0x42] = _constant(False)
 _DECODERS[0x43] = _DECODERS[0x44] = _constant(0)
