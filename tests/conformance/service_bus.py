@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,7 @@ def configuration(kinds: Mapping[str, Mapping[str, Any]], queues: list[dict], to
     return {"UserConfig": {"Namespaces": [namespace], "Logging": {"Type": "Console"}}}
 
 
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _threads = ThreadPoolExecutor(32, "sync client")  # the client sleeps for up to a second in many of its calls
 
 
@@ -93,7 +95,8 @@ class Bus:
         self.connection_string = connection_string
         self.is_async = is_async
         kind = AioServiceBusClient if is_async else ServiceBusClient
-        self.client = kind.from_connection_string(connection_string, retry_total=0)
+        # Without a context of its own the client reads the list of all certificate authorities for each connection.
+        self.client = kind.from_connection_string(connection_string, retry_total=0, ssl_context=_NO_TLS)
         self._kinds = {"plain": {}, **(kinds or {})}
         self._numbers = numbers if numbers is not None else {}
         self._ready: dict[str, list[str]] = {}

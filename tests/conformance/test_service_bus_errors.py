@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -65,7 +66,7 @@ async def sent(client: ServiceBusClient, queue: str) -> None:
 
 
 async def test_an_entity_that_does_not_exist(both):
-    for opening in (
+    errors = await asyncio.gather(
         both.sender("nowhere"),
         both.receiver("nowhere"),
         both.receiver("nowhere", sub_queue=DEAD_LETTER),
@@ -73,9 +74,9 @@ async def test_an_entity_that_does_not_exist(both):
         both.receiver("nowhere", session_id=NEXT_AVAILABLE_SESSION),
         both.receiver("events/nobody"),
         both.receiver("nowhere/all"),
-    ):
-        with pytest.raises(MessagingEntityNotFoundError):
-            await opening
+        return_exceptions=True,
+    )
+    assert [type(error) for error in errors] == [MessagingEntityNotFoundError] * 7
 
 
 async def test_the_error_names_the_entity(bus):
@@ -124,7 +125,6 @@ async def test_a_signature_that_is_over_or_forged_is_refused(bus, namespace, key
     for token in (
         signature(f"sb://{namespace}/{queue}", key, expires_in=-60),
         signature(f"sb://{namespace}/{queue}", key).replace("se=", "se=9"),
-        "SharedAccessSignature nonsense",
     ):
         with pytest.raises(DENIED):
             client = ServiceBusClient(namespace, AzureSasCredential(token), use_tls=False, retry_total=0)
@@ -146,7 +146,7 @@ async def test_a_token_of_entra_id_is_refused(bus, namespace):
 
 async def test_the_connection_string_may_name_the_entity(bus):
     queue = await bus.queue()
-    client = ServiceBusClient.from_connection_string(f"{bus.connection_string};EntityPath={queue}", retry_total=0)
+    client = ServiceBusClient.from_connection_string(f"{bus.connection_string}EntityPath={queue}", retry_total=0)
     await sent(client, queue)
     assert bodies(await bus.peek(queue)) == ["in"]
 

@@ -57,8 +57,8 @@ async def test_a_subscription_may_forward(bus):
 
 
 async def test_a_scheduled_message_is_forwarded_when_its_time_comes(bus):
-    sender = await bus.sender("later-source")
-    await sender.schedule_messages(ServiceBusMessage("x"), now() + timedelta(seconds=0.3))
+    sender, _ = await bus.sender("later-source"), await bus.shared("later-target")
+    await sender.schedule_messages(ServiceBusMessage("x"), now() + timedelta(seconds=0.5))
     assert await bus.peek("later-target") == []
     assert bodies(await bus.receive("later-target")) == ["x"]
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusMessageState
 from azure.servicebus.aio import ServiceBusClient as AioServiceBusClient
-from azure.servicebus.exceptions import ServiceBusError
+from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
 
 from tests.conformance.service_bus import Bus, bodies, configuration, now
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("impatience")]
 
 ROOT = Path(__file__).resolve().parents[2]
 QUEUES = [
@@ -178,5 +178,9 @@ def test_a_client_that_retries_goes_on_after_a_restart(process):
         process.stop(signal.SIGTERM)
         process.start()
         sender.send_messages(ServiceBusMessage("after"))
-        receiver.complete_message(message)
-        assert bodies(receiver.receive_messages(max_wait_time=10)) == ["after"]
+        with pytest.raises(MessageLockLostError):
+            receiver.complete_message(message)
+        received = receiver.receive_messages(2, max_wait_time=10)
+        assert bodies(received) == ["before", "after"]
+        for message in received:
+            receiver.complete_message(message)

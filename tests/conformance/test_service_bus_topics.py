@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -143,12 +144,13 @@ async def peeked(bus, topic: str, subscription: str) -> list[str]:
 
 
 async def test_sql_filters(filled):
-    found = {text: await peeked(filled, "sql", f"s{number}") for number, text in enumerate(SQL_FILTERS)}
-    assert found == SQL_FILTERS
+    found = await asyncio.gather(*(peeked(filled, "sql", f"s{number}") for number in range(len(SQL_FILTERS))))
+    assert dict(zip(SQL_FILTERS, found, strict=True)) == SQL_FILTERS
 
 
 async def test_correlation_filters(filled):
-    found = [await peeked(filled, "correlation", f"s{number}") for number in range(len(CORRELATION_FILTERS))]
+    numbers = range(len(CORRELATION_FILTERS))
+    found = await asyncio.gather(*(peeked(filled, "correlation", f"s{number}") for number in numbers))
     assert found == [expected for _, expected in CORRELATION_FILTERS]
 
 
