@@ -59,11 +59,11 @@ class ServiceBusOptions:
         messages, sessions = given.child("messageHandlerOptions"), given.child("sessionHandlerOptions")
         batches = given.child("batchOptions")
         complete = next((old for old in (messages, sessions, batches) if old.has("autoComplete")), given)
-        renewal = next((old for old in (messages, sessions) if old.has("maxAutoRenewDuration")), None)
+        renewal = messages if messages.has("maxAutoRenewDuration") else sessions
         return cls(
             prefetch_count=given.integer("prefetchCount", 0, 0, 50000),
             auto_complete=given.boolean("autoCompleteMessages", complete.boolean("autoComplete", True)),
-            max_lock_renewal=given.span("maxAutoLockRenewalDuration", renewal and renewal.span("maxAutoRenewDuration")),
+            max_lock_renewal=given.span("maxAutoLockRenewalDuration", renewal.span("maxAutoRenewDuration", 300.0)),
             max_concurrent_calls=given.integer(
                 "maxConcurrentCalls", messages.integer("maxConcurrentCalls", 16 * (os.cpu_count() or 1), 1), 1
             ),
@@ -135,10 +135,10 @@ class _Section:
             raise _out_of_range(self.path(name), self.value(name), "true or false")
         return text == "true"
 
-    def span(self, name: str, otherwise: float | None) -> float:
+    def span(self, name: str, otherwise: float) -> float:
         """A duration; any negative one is infinite, as .NET's Timeout.InfiniteTimeSpan is."""
         if not self.has(name):
-            return 300.0 if otherwise is None else otherwise
+            return otherwise
         seconds = self._parsed(name, self.value(name))
         return math.inf if seconds < 0 else seconds
 
