@@ -7,8 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from devhost.servicebus.amqp import encoder
-from devhost.servicebus.amqp.decoder import decode, list_spans, map_spans
+from devhost.servicebus.amqp.decoder import decode
 from devhost.servicebus.amqp.errors import DecodeError
+from devhost.servicebus.amqp.spans import list_spans, map_spans
 from devhost.servicebus.amqp.types import Int
 from devhost.servicebus.errors import MessageFormatError
 from devhost.servicebus.lazy import lazy

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from devhost.servicebus.amqp import encoder
-from devhost.servicebus.amqp.decoder import decode, skip
+from devhost.servicebus.amqp.decoder import decode
 from devhost.servicebus.amqp.errors import DecodeError
+from devhost.servicebus.amqp.spans import skip
 
 _SHORT = 3
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Protocol
+from typing import Any
 
 from devhost.servicebus.amqp import frames, sasl
+from devhost.servicebus.amqp.container import Container
 from devhost.servicebus.amqp.decoder import decode_composite
 from devhost.servicebus.amqp.errors import AmqpError, DecodeError, FramingError
-from devhost.servicebus.amqp.link import Link
 from devhost.servicebus.amqp.session import Session, SessionError
 
 MAX_FRAME_SIZE = 1024 * 1024
@@ -26,27 +26,6 @@ _READ_SIZE = 64 * 1024
 _FLUSH_AT = 1024 * 1024
 _WRITE_BUFFER = 4 * 1024 * 1024
 _log = logging.getLogger("devhost.servicebus")
-
-
-class Container(Protocol):
-    """What is behind the connections of a server."""
-
-    container_id: str
-
-    def connected(self, connection: Connection) -> None:
-        """A socket was accepted."""
-
-    def log_in(self, connection: Connection, init: sasl.SaslInit) -> bool:
-        """Whether a client may go on after SASL."""
-
-    def opened(self, connection: Connection) -> None:
-        """A client has sent its OPEN."""
-
-    def attach(self, link: Link) -> None:
-        """A client wants a link: accept or refuse it, now or later."""
-
-    def disconnected(self, connection: Connection) -> None:
-        """A connection is gone."""
 
 
 class Connection(asyncio.BufferedProtocol):

@@ -28,7 +28,7 @@ def decode(buffer: bytes, position: int = 0) -> tuple[Any, int]:
     try:
         return _DECODERS[buffer[position]](buffer, position + 1, 0)
     except _MALFORMED as error:
-        raise DecodeError(f"No AMQP value at byte {position}: {error or type(error).__name__}.") from error
+        raise _malformed(position, error) from error
 
 
 def decode_composite(buffer: bytes, position: int = 0) -> tuple[int, list[Any], int]:
@@ -36,83 +36,28 @@ def decode_composite(buffer: bytes, position: int = 0) -> tuple[int, list[Any], 
 
     Raises DecodeError, also for a descriptor that is no number.
     """
+    if buffer[position : position + 2] == _SMALL_ULONG:  # the usual form, in one go
+        try:
+            value, end = _DECODERS[buffer[position + 3]](buffer, position + 4, 1)
+            if type(value) is list:
+                return buffer[position + 2], value, end
+        except _MALFORMED as error:
+            raise _malformed(position, error) from error
     value, end = decode(buffer, position)
     if type(value) is Described and type(value.descriptor) is int and type(value.value) is list:
         return value.descriptor, value.value, end
     raise DecodeError(f"No described list at byte {position}.")
 
 
-def skip(buffer: bytes, position: int) -> int:
-    """Where the value that starts at `position` ends, without looking into it. Raises DecodeError."""
-    try:
-        code = buffer[position]
-        if code == 0:
-            return skip(buffer, skip(buffer, position + 1))
-        width = code >> 4
-        if width in _FIXED_WIDTHS:
-            end = position + 1 + _FIXED_WIDTHS[width]
-        elif width in (0xA, 0xC, 0xE):
-            end = position + 2 + buffer[position + 1]
-        elif width in (0xB, 0xD, 0xF):
-            end = position + 5 + _UINT.unpack_from(buffer, position + 1)[0]
-        else:
-            raise DecodeError(f"Unknown format code 0x{code:02x} at byte {position}.")
-    except (IndexError, StructError, RecursionError) as error:
-        raise DecodeError(f"No AMQP value at byte {position}.") from error
-    if end > len(buffer):
-        raise DecodeError(f"The value at byte {position} is cut off.")
-    return end
-
-
-def map_spans(buffer: bytes, position: int) -> list[tuple[Any, int, int, int]]:
-    """The entries of the map at `position` as (key, start of key, start of value, end), for copying them unread.
-
-    Raises DecodeError.
-    """
-    end = skip(buffer, position)
-    code = buffer[position]
-    if code == 0xC1 and end - position >= 3:
-        count, at = buffer[position + 2], position + 3
-    elif code == 0xD1 and end - position >= 9:
-        count, at = _UINT.unpack_from(buffer, position + 5)[0], position + 9
-    else:
-        raise DecodeError(f"No map at byte {position}.")
-    spans = []
-    while at < end:
-        key, value_start = decode(buffer, at)
-        value_end = skip(buffer, value_start)
-        spans.append((key, at, value_start, value_end))
-        at = value_end
-    if at != end or count != 2 * len(spans):
-        raise DecodeError(f"The map at byte {position} does not hold what it says.")
-    return spans
-
-
-def list_spans(buffer: bytes, position: int) -> list[tuple[int, int]]:
-    """The items of the list at `position` as (start, end), for copying them unread. Raises DecodeError."""
-    end = skip(buffer, position)
-    code = buffer[position]
-    if code == 0x45:
-        count, at = 0, position + 1
-    elif code == 0xC0 and end - position >= 3:
-        count, at = buffer[position + 2], position + 3
-    elif code == 0xD0 and end - position >= 9:
-        count, at = _UINT.unpack_from(buffer, position + 5)[0], position + 9
-    else:
-        raise DecodeError(f"No list at byte {position}.")
-    spans = []
-    while at < end:
-        item_end = skip(buffer, at)
-        spans.append((at, item_end))
-        at = item_end
-    if at != end or count != len(spans):
-        raise DecodeError(f"The list at byte {position} does not hold what it says.")
-    return spans
-
-
 _NULL = 0x40
+_SMALL_ULONG = b"\x00\x53"
 _UINT = Struct(">I")
-_FIXED_WIDTHS = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
+FIXED_WIDTHS = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
+"""Bytes behind a format code, by its upper half."""
+
+
+def _malformed(position: int, error: Exception) -> DecodeError:
+    return DecodeError(f"No AMQP value at byte {position}: {error or type(error).__name__}.")
 
 
 def _constant(value: Any) -> _Decoder:
@@ -146,7 +91,7 @@ def _uuid(buffer: bytes, position: int, depth: int) -> tuple[UUID, int]:
 
 
 def _opaque(code: int) -> _Decoder:
-    width = _FIXED_WIDTHS[code >> 4]
+    width = FIXED_WIDTHS[code >> 4]
     return lambda buffer, position, depth: (
         Opaque(code, _slice(buffer, position, position + width)),
         position + width,
@@ -159,18 +104,20 @@ def _slice(buffer: bytes, start: int, end: int) -> bytes:
     return buffer[start:end]
 
 
-def _variable(convert: Callable[[bytes], Any] | None, is_long: bool) -> _Decoder:
+def _short(convert: Callable[[bytes], Any]) -> _Decoder:
     def read(buffer: bytes, position: int, depth: int) -> tuple[Any, int]:
-        if is_long:
-            start = position + 4
-            end = start + _UINT.unpack_from(buffer, position)[0]
-        else:
-            start = position + 1
-            end = start + buffer[position]
+        end = position + 1 + buffer[position]
         if end > len(buffer):
             raise IndexError("cut off")
-        data = buffer[start:end]
-        return (data if convert is None else convert(data)), end
+        return convert(buffer[position + 1 : end]), end
+
+    return read
+
+
+def _long(convert: Callable[[bytes], Any]) -> _Decoder:
+    def read(buffer: bytes, position: int, depth: int) -> tuple[Any, int]:
+        end = position + 4 + _UINT.unpack_from(buffer, position)[0]
+        return convert(_slice(buffer, position + 4, end)), end
 
     return read
 
@@ -270,10 +217,6 @@ def _unknown(code: int) -> _Decoder:
     return fail
 
 
-def _text(data: bytes) -> str:
-    return data.decode()
-
-
 _DECODERS: list[_Decoder] = [_unknown(code) for code in range(256)]
 _DECODERS[0x00] = _described
 _DECODERS[_NULL] = _constant(None)
@@ -290,9 +233,9 @@ _DECODERS[0x73], _DECODERS[0x74] = _character, _opaque(0x74)
 _DECODERS[0x80], _DECODERS[0x81], _DECODERS[0x82] = _fixed(">Q"), _fixed(">q"), _fixed(">d")
 _DECODERS[0x83], _DECODERS[0x84] = _timestamp, _opaque(0x84)
 _DECODERS[0x94], _DECODERS[0x98] = _opaque(0x94), _uuid
-_DECODERS[0xA0], _DECODERS[0xB0] = _variable(None, False), _variable(None, True)
-_DECODERS[0xA1], _DECODERS[0xB1] = _variable(_text, False), _variable(_text, True)
-_DECODERS[0xA3], _DECODERS[0xB3] = _variable(_symbol, False), _variable(_symbol, True)
+_DECODERS[0xA0], _DECODERS[0xB0] = _short(bytes), _long(bytes)
+_DECODERS[0xA1], _DECODERS[0xB1] = _short(bytes.decode), _long(bytes.decode)
+_DECODERS[0xA3], _DECODERS[0xB3] = _short(_symbol), _long(_symbol)
 _DECODERS[0xC0], _DECODERS[0xD0] = _list(False), _list(True)
 _DECODERS[0xC1], _DECODERS[0xD1] = _map(False), _map(True)
 _DECODERS[0xE0], _DECODERS[0xF0] = _array(False), _array(True)

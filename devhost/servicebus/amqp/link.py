@@ -8,9 +8,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from devhost.servicebus.amqp import frames
-from devhost.servicebus.amqp.decoder import list_spans
 from devhost.servicebus.amqp.encoder import composite, encode
 from devhost.servicebus.amqp.errors import DecodeError
+from devhost.servicebus.amqp.spans import list_spans
 from devhost.servicebus.amqp.types import Symbol
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devhost.servicebus.amqp.decoder import decode, decode_composite, list_spans, map_spans, skip
+from devhost.servicebus.amqp.decoder import decode, decode_composite
 from devhost.servicebus.amqp.encoder import composite, encode
 from devhost.servicebus.amqp.errors import DecodeError
+from devhost.servicebus.amqp.spans import list_spans, map_spans, skip
 from devhost.servicebus.amqp.types import Array, Described, Int, Symbol, Timestamp, UByte, UInt, ULong, UShort
 
 symbols = st.text(st.characters(max_codepoint=127), max_size=300).map(Symbol)
