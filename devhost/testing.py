@@ -28,8 +28,11 @@ from devhost.invocation import InvocationRecord
 from devhost.servicebus.in_process import InProcessServiceBus
 
 _THREAD_NAME = "devhost"
-# As fast as the real host's setting goes: a test should not wait for a poll.
-_POLLING = {"AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1000000"}
+# As fast as the real host's settings go: a test should not wait for a poll, nor for a session that is kept open.
+_POLLING = {
+    "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1000000",
+    "AzureFunctionsJobHost__extensions__serviceBus__sessionIdleTimeout": "00:00:00.2000000",
+}
 _REQUEST_SECONDS = 60.0
 
 
