@@ -135,7 +135,7 @@ def http(req: func.HttpRequest) -> str:
     seen.append([req.method, req.get_body().decode()])
     return "x"
 
-@app.service_bus_queue_trigger(arg_name="m", queue_name="manual", connection="C")
+@app.service_bus_queue_trigger(arg_name="m", queue_name="manual", connection="B")
 def bus(m: func.ServiceBusMessage):
     seen.append([m.get_body().decode()])
 """
@@ -152,8 +152,11 @@ def bus(m: func.ServiceBusMessage):
         ("bus", {"input": "text"}, ["text"]),
     ],
 )
-def test_a_function_started_by_hand_runs_in_the_background(name, body, expected, devhost_host, tmp_path, azurite):
-    host = serve(devhost_host, tmp_path, MANUAL, settings={"C": azurite.connection_string})
+def test_a_function_started_by_hand_runs_in_the_background(
+    name, body, expected, devhost_host, tmp_path, azurite, service_bus
+):
+    connections = {"C": azurite.connection_string, "B": service_bus.connection_string}
+    host = serve(devhost_host, tmp_path, MANUAL, settings=connections)
     response = host.post(f"/admin/functions/{name}", json=body)
     assert (response.status_code, response.content) == (202, b"")
     host.drain()
