@@ -7,7 +7,8 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,8 +51,11 @@ def path_of(folder: Path, stem: str, edition: str) -> Path:
     return folder / "samples" / f"{edition}_samples" / f"{stem}{suffix}.py"
 
 
-def run(sample: Sample, path: Path, environment: Mapping[str, str]) -> Ended:
-    """Run it to its end; one that has none, until it has printed what it should. After 90 s it is killed."""
+def run(sample: Sample, path: Path, environment: Mapping[str, str], left: Callable[[], Mapping[str, int]]) -> Ended:
+    """Run it to its end; one that has none, until it has printed what it should, and left it too.
+
+    After 90 s it is killed.
+    """
     command = [sys.executable, "-u", path.name]
     output: list[str] = []
     process = subprocess.Popen(
@@ -68,6 +72,8 @@ def run(sample: Sample, path: Path, environment: Mapping[str, str]) -> Ended:
         for line in process.stdout:
             output.append(line)
             if sample.is_endless and not Ended(None, "".join(output)).missing(sample):
+                while left() != sample.leaves and process.poll() is None:
+                    time.sleep(0.05)
                 process.terminate()
                 break
         code = process.wait(_SECONDS)

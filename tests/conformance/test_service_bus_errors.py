@@ -22,6 +22,7 @@ from azure.servicebus.exceptions import (
 )
 from azure.servicebus.management import EntityStatus, ServiceBusAdministrationClient
 
+from devhost.servicebus.plain_http import PlainHttpTransport
 from tests.conformance.service_bus import DEAD_LETTER, bodies
 
 pytestmark = pytest.mark.anyio
@@ -47,9 +48,8 @@ def key(bus) -> str:
 
 @pytest.fixture
 def administration(bus_process):
-    """The administration client, pointed at HTTP as the emulator's own samples do."""
-    with ServiceBusAdministrationClient.from_connection_string(bus_process.admin_connection_string) as client:
-        client._impl._client._base_url = bus_process.admin_url
+    connection_string, transport = bus_process.admin_connection_string, PlainHttpTransport()
+    with ServiceBusAdministrationClient.from_connection_string(connection_string, transport=transport) as client:
         yield client
 
 

@@ -15,7 +15,7 @@ import azure.servicebus
 import azure.servicebus.aio
 from azure.core.credentials import AzureNamedKeyCredential
 
-SHORTENED_BY = 30
+SHORTENED_BY = 13
 
 
 class DefaultAzureCredential(AzureNamedKeyCredential):
