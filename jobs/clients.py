@@ -94,7 +94,9 @@ class Clients:
         """Let go of all connections. In a host they last as long as the process; commands and tests close them."""
         while self._closing:
             await self._closing.pop()()
-        for name in ("service_bus", "table_service", "blob_service", "queue_service", "http", "_credential"):
+        # It holds no connection itself: its senders and receivers do, and whoever opened them closes them.
+        self.__dict__.pop("service_bus", None)
+        for name in ("table_service", "blob_service", "queue_service", "http", "_credential"):
             if client := self.__dict__.pop(name, None):
                 await client.close()
 

@@ -92,8 +92,11 @@ class Links:
                 await _close(kept)
 
     async def close(self) -> None:
-        """Close all of them."""
-        await asyncio.gather(*map(self.drop, list(self._kept)))
+        """Begin to close all of them. The SDK takes up to a second for it, and nobody needs to wait for that."""
+        for link in list(self._kept):
+            closing = asyncio.create_task(self.drop(link))
+            _closing.add(closing)
+            closing.add_done_callback(_closing.discard)
 
 
 async def _close(kept: _Kept) -> None:
@@ -111,6 +114,8 @@ def links() -> Links:
 
 
 _links: WeakKeyDictionary[Clients, Links] = WeakKeyDictionary()
+_closing: set[asyncio.Task[None]] = set()
+"""Held here, because a loop holds its tasks only weakly."""
 
 
 @asynccontextmanager

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from jobs.errors import SettingMissingError
 
 STORAGE = "AzureWebJobsStorage"
 SERVICE_BUS = "AzureWebJobsServiceBus"
+AMQP_PORT, AMQPS_PORT = 5672, 5671
 HOST_JSON = Path(__file__).parent.parent / "host.json"
 SERVICE_BUS_JSON = Path(__file__).parent.parent / "servicebus.json"
 
@@ -78,6 +80,16 @@ class Settings:
                 f"that `make run` prints), or {SERVICE_BUS}__fullyQualifiedNamespace to use the app's identity"
             )
         return self.service_bus_namespace
+
+    def service_bus_address(self) -> tuple[str, int]:
+        """Host and AMQP port of the Service Bus. Raises SettingMissingError."""
+        if self.service_bus_connection_string is None:
+            return self.service_bus_host(), AMQPS_PORT
+        parts = dict(part.partition("=")[::2] for part in self.service_bus_connection_string.split(";"))
+        endpoint = urlsplit(parts.get("Endpoint", ""))
+        # The flag takes TLS away (servicebus-amqp.md §1).
+        is_emulator = parts.get("UseDevelopmentEmulator") == "true"
+        return endpoint.hostname or "", (endpoint.port or AMQP_PORT) if is_emulator else AMQPS_PORT
 
 
 @lru_cache(maxsize=1)

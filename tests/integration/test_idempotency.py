@@ -138,15 +138,15 @@ def test_by_http_and_by_queue_it_is_one_order(jobs):
     assert_sold_once(jobs, id)
 
 
-def test_a_message_with_a_taken_id_and_another_input_is_poison_at_once(jobs):
+def test_a_message_with_a_taken_id_and_another_input_is_poison_at_once(jobs, bus):
     id = fresh("taken")
     jobs.submit(id)
     jobs.send(id, jobs.order(id, quantity=2))
     jobs.shop.drain()
     assert_sold_once(jobs, id)
     assert jobs.runs()["take_job"] == 1
-    (parked,) = jobs.messages("jobs-poison")
-    assert json.loads(parked)["input"]["lines"][0]["quantity"] == 2
+    (letter,) = bus.dead()
+    assert (letter.reason, letter.properties["jobId"]) == ("JobConflict", id)
 
 
 def test_a_message_without_an_id_has_the_id_of_its_message(jobs):

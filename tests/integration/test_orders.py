@@ -61,7 +61,7 @@ def test_a_good_order_is_sold(jobs, door):
     assert jobs.balance(id) == 3 * PRICE
     (mail,) = jobs.mails(id)
     assert id in mail["subject"] and "37.50 EUR" in mail["text"]
-    (book,) = jobs.rows("orders", f"PartitionKey eq '{id}'")
+    (book,) = jobs.rows("orders", f"PartitionKey eq '{id}' and RowKey eq 'order'")
     assert (book["state"], book["charge"]) == ("HandedOver", charge["id"])
     (sale,) = jobs.rows("analytics", f"RowKey eq 'order-{id}.record_sale'")
     assert sale["PartitionKey"].endswith(".sale")
