@@ -79,12 +79,15 @@ class ServiceBusListener:
         """Nothing runs, and the service, asked again, has nothing to send (unless it is away)."""
         if self._fault:
             return not any(channel.is_busy for channel in self._channels)
-        if not all([await channel.is_idle() for channel in list(self._channels)]):
+        # While no link waits for a session, because all have one or are on their way, there may be more.
+        if self._has_sessions and not any([await channel.is_waiting() for channel in list(self._opening)]):
             return False
-        if not self._has_sessions:
-            return bool(self._channels)
-        # While all links are busy with sessions, or on their way to the service, there may be more.
-        return any([await channel.is_waiting() for channel in list(self._opening)])
+        asked = set(self._channels)
+        if not all([await channel.is_idle() for channel in asked]) or not (asked or self._has_sessions):
+            return False
+        # What came during these questions: a session for a link that waited, a message for one that was asked before.
+        granted = any(channel.is_granted for channel in self._opening)
+        return not granted and asked == self._channels and not any(channel.is_busy for channel in asked)
 
     def _begin(self, work: Awaitable[None]) -> None:
         task = asyncio.create_task(guard(self._host, work), name=f"listener {self._entity.path}")

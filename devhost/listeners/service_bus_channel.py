@@ -102,6 +102,11 @@ class Channel:
         return not self._is_stopping and not self._is_lost
 
     @property
+    def is_granted(self) -> bool:
+        """Whether the service has answered open(), be it that nobody has noticed yet."""
+        return self.link is not None and self.link.is_attached
+
+    @property
     def is_busy(self) -> bool:
         """Whether a message is being worked on, or waits here for that."""
         raise NotImplementedError

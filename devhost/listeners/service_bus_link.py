@@ -30,7 +30,8 @@ _LOOK_AGAIN = 0.2
 """Seconds after which a waiting call of the SDK checks its own time limit, as it does by itself."""
 _CARE_INTERVAL = 20.0
 """Seconds between looks at the token's age and the connection's heartbeat."""
-_ECHO_PATIENCE = 0.5
+_ECHO_PATIENCE = 5.0
+"""Seconds to wait for the answer to a flow with echo, which AMQP 1.0 asks of every peer."""
 
 
 class ReceiveLink:
@@ -88,9 +89,7 @@ class ReceiveLink:
 
         async def flow(frame: Any) -> None:
             await incoming_flow(frame)
-            echoes, self._echoes = self._echoes, []
-            for echo in echoes:
-                _release(echo)
+            self._answer_echoes()
 
         session._incoming_flow = flow
         self._reader = asyncio.create_task(self._read())
@@ -114,8 +113,17 @@ class ReceiveLink:
     @property
     def is_attaching(self) -> bool:
         """Whether the service was asked for the link (the next session) and has not answered."""
+        return self._reader is not None and self._state == _ATTACH_SENT
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the service has granted the link, and it is not closed."""
+        return self._reader is not None and self._state == _ATTACHED
+
+    @property
+    def _state(self) -> int | None:
         link = self._handler._link if self._handler is not None else None
-        return self._reader is not None and link is not None and link.state.value == _ATTACH_SENT
+        return None if link is None else link.state.value
 
     # Credit
 
@@ -183,6 +191,7 @@ class ReceiveLink:
         except Exception as error:
             self._error = self._explained(error)
             self._wake()
+            self._answer_echoes()
             if self._is_open:
                 self._on_lost(self._error)
 
@@ -201,6 +210,11 @@ class ReceiveLink:
             self._waiting.discard(waiter)
         if self._error is not None:
             raise self._error
+
+    def _answer_echoes(self) -> None:
+        echoes, self._echoes = self._echoes, []
+        for echo in echoes:
+            _release(echo)
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, set()
