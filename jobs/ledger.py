@@ -97,7 +97,7 @@ class Entry:
 class Run:
     """A job that has begun: what `end` needs to know so as not to read the row again."""
 
-    started_at: str
+    started_at: str | None
     tag: str | None
     """The row's ETag; None: the row is to be read."""
     attempt: int = 1
@@ -194,6 +194,7 @@ async def end(
                 return
             run = Run(entry.started_at, entry.tag, entry.attempt)
         completed_at = changes["completedAt"] = now()
+        changes["attempt"] = run.attempt
         if await _merge(job, run.tag, changes):
             break
         run = replace(run, tag=None)

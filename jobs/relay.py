@@ -23,7 +23,7 @@ from jobs.errors import (
 )
 from jobs.job import Envelope, parse
 from jobs.job_message import BASE64_OF_AN_OBJECT
-from jobs.ledger import Entry
+from jobs.ledger import Entry, Run
 from jobs.settings import settings
 
 
@@ -111,7 +111,8 @@ async def _failed(envelope: Envelope, entry: Entry) -> Entry:
             await bodies.keep_job(entry.job, envelope.input)
         else:
             await intake.keep_whole(parse(envelope), entry)
-        await ledger.end(entry.job, None, ledger.FAILED, error=_worn_out().to_dict())
+        run = Run(entry.started_at, entry.tag, settings().max_dequeue_count)
+        await ledger.end(entry.job, run, ledger.FAILED, error=_worn_out().to_dict())
     return await ledger.get(entry.job.kind, entry.job.id)
 
 

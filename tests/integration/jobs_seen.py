@@ -112,6 +112,11 @@ class Jobs:
             except ResourceNotFoundError:
                 return []
 
+    def clear(self, queue: str) -> None:
+        """Throw away what waits in a queue."""
+        with QueueClient.from_connection_string(self.storage, queue) as client:
+            client.clear_messages()
+
     # Time
 
     @contextmanager

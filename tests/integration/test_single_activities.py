@@ -66,7 +66,7 @@ def test_a_lost_answer_is_not_a_second_mail(jobs):
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_mail_that_is_refused_is_not_tried_again(jobs, door):
+def test_a_mail_that_is_refused_is_not_tried_again(jobs, bus, door):
     id = fresh("refused")
     jobs.sandbox.fault({"when": {"recipient": f"{id}@example.com"}, "fault": "decline"})
     hand_in(jobs, door, id, mail(id), "mail")
@@ -75,10 +75,11 @@ def test_a_mail_that_is_refused_is_not_tried_again(jobs, door):
     assert (done["status"], done["error"]["type"], done["error"]["retryable"]) == ("Failed", "MailRefused", False)
     assert "550" in done["error"]["message"]
     assert jobs.runs()["take_job"] + jobs.runs()["take_urgent_job"] == 1
-    assert jobs.messages("jobs-poison") == jobs.messages("jobs-urgent-poison") == []
+    (letter,) = bus.dead()
+    assert (letter.reason, letter.source) == ("MailRefused", "http" if door == "http" else f"storage:{door}")
 
 
-def test_a_mail_server_that_is_down_for_good_costs_five_attempts(jobs):
+def test_a_mail_server_that_is_down_for_good_costs_five_attempts(jobs, bus):
     id = fresh("down")
     jobs.sandbox.fault({"when": {"recipient": f"{id}@example.com"}, "fault": "error"})
     jobs.submit(id, mail(id), kind="mail")
@@ -90,8 +91,10 @@ def test_a_mail_server_that_is_down_for_good_costs_five_attempts(jobs):
         True,
     )
     assert jobs.runs()["take_job"] == 5
-    (poison,) = jobs.messages("jobs-poison")
-    assert json.loads(poison)["id"] == id
+    (letter,) = bus.dead()
+    assert (letter.reason, letter.properties["errorType"]) == ("MaxDequeueCountExceeded", "MailServerUnavailable")
+    assert (letter.properties["jobId"], letter.properties["attempts"], letter.source) == (id, 5, "http")
+    assert jobs.shop.failures[-1].function == "take_job" and len(jobs.shop.failures) == 4
 
 
 @pytest.mark.parametrize("door", DOORS)
