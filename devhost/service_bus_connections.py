@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -51,6 +53,7 @@ class Namespace:
         """How it is named in logs and errors."""
         self._entity_path: str = parts.get("entitypath", "")
         self._connection_string = connection_string
+        self._is_emulator = is_emulator
         self._clients: list[ServiceBusClient] = []
         self._senders: dict[str, _SharedSender] = {}
 
@@ -88,6 +91,11 @@ class Namespace:
     def _client(self, **retry: Any) -> ServiceBusClient:
         from azure.servicebus.aio import ServiceBusClient
 
+        # It warns of each connection that the service closes, which listeners and bindings say in their own way, once.
+        logging.getLogger("azure.servicebus._pyamqp.aio._connection_async").setLevel(logging.ERROR)
+        if self._is_emulator:
+            # Without a context the SDK reads all certificate authorities for each connection (20 ms), TLS or not.
+            retry["ssl_context"] = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             client = ServiceBusClient.from_connection_string(self._connection_string, **retry)
         except ValueError as error:

@@ -16,7 +16,7 @@ from tests.conformance.service_bus_host import (
     send,
 )
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("impatience")]
 
 
 async def written(bus, work, queue, **options):

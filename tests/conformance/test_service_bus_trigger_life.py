@@ -15,7 +15,7 @@ from tests.conformance.apps import serve, write_app
 from tests.conformance.service_bus_host import CONNECTION, counts, new_queue, queue_app, running, send
 from tests.conformance.storage_host import new_name, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("impatience")]
 
 
 async def test_a_run_longer_than_its_lock_keeps_its_message(service_bus):
