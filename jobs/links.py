@@ -28,6 +28,8 @@ class Link:
     queue: str
     sends: bool = False
     dead_letters: bool = False
+    takes: bool = False
+    """Messages are taken by it for a while; whoever only looks has another link meanwhile."""
 
     def make(self) -> ServiceBusSender | ServiceBusReceiver:
         """A sender or receiver, which is opened by entering it. Raises SettingMissingError."""
@@ -71,8 +73,7 @@ class Links:
                         yield kept.end
                     except BaseException:
                         # Also when cancelled: an answer that is still to come must not be taken for another's.
-                        del self._kept[link]
-                        await _close(kept)
+                        self._drop(link, kept)
                         raise
             return
 
@@ -86,22 +87,29 @@ class Links:
         await asyncio.gather(*map(open_one, links))
 
     async def drop(self, link: Link) -> None:
-        """Close a link. What it has asked the bus for, and not taken, goes to others."""
-        if kept := self._kept.pop(link, None):
+        """Close a link when nobody has it. What it has asked the bus for, and not taken, goes to others."""
+        if kept := self._kept.get(link):
             async with kept.lock:
-                await _close(kept)
+                self._drop(link, kept)
 
     async def close(self) -> None:
-        """Begin to close all of them. The SDK takes up to a second for it, and nobody needs to wait for that."""
-        for link in list(self._kept):
-            closing = asyncio.create_task(self.drop(link))
-            _closing.add(closing)
-            closing.add_done_callback(_closing.discard)
+        """Close all of them."""
+        for link, kept in list(self._kept.items()):
+            self._drop(link, kept)
+
+    def _drop(self, link: Link, kept: _Kept) -> None:
+        """Begin to close a link. The SDK takes up to a second for it, and nobody needs to wait for that."""
+        if self._kept.get(link) is not kept:
+            return
+        del self._kept[link]
+        closing = asyncio.create_task(_close(kept.end))
+        _closing.add(closing)
+        closing.add_done_callback(_closing.discard)
 
 
-async def _close(kept: _Kept) -> None:
+async def _close(end: ServiceBusSender | ServiceBusReceiver) -> None:
     with suppress(AzureError, OSError):
-        await kept.end.close()
+        await end.close()
 
 
 def links() -> Links:

@@ -89,8 +89,9 @@ async def _finish_as_many(count: int) -> None:
     """Finish as many moves as were begun. If that fails, the letters are kept all the same, and others finish them."""
     try:
         async with links().lent(OUT_OF) as receiver:
-            moved = await _finish(receiver, count)
-        if moved < count:
+            while count and (finished := await _finish_some(receiver, count)):
+                count -= finished
+        if count:
             # The bus would give this receiver, which asked for more, what others wait for.
             await links().drop(OUT_OF)
     except ServiceBusUnavailableError as error:
@@ -113,24 +114,24 @@ async def finish_all() -> int:
     """Finish every move that was begun, by whomever, and return their number. Raises ServiceBusUnavailableError."""
     moved = 0
     async with links().lent(OUT_OF) as receiver:
-        while finished := await _finish(receiver, MOST_AT_ONCE):
+        while await receiver.peek_messages(1, sequence_number=1):
+            finished = await _finish_some(receiver, MOST_AT_ONCE)
+            if not finished:
+                # Somebody else is at it.
+                break
             moved += finished
-    await links().drop(OUT_OF)
+    if moved:
+        await links().drop(OUT_OF)
     return moved
 
 
-async def _finish(receiver: ServiceBusReceiver, most: int) -> int:
-    """Dead-letter up to so many letters, each as it says, and return their number; fewer if there are fewer."""
-    moved = 0
-    while moved < most:
-        received = await receiver.receive_messages(most - moved, max_wait_time=PATIENCE)
-        if not received:
-            break
-        results = await asyncio.gather(*(_dead_letter(receiver, each) for each in received), return_exceptions=True)
-        if failed := [result for result in results if isinstance(result, BaseException)]:
-            raise failed[0]
-        moved += len(received)
-    return moved
+async def _finish_some(receiver: ServiceBusReceiver, most: int) -> int:
+    """Dead-letter up to so many letters, each as it says, and return their number: 0 when none came for a while."""
+    received = await receiver.receive_messages(most, max_wait_time=PATIENCE)
+    results = await asyncio.gather(*(_dead_letter(receiver, each) for each in received), return_exceptions=True)
+    if failed := [result for result in results if isinstance(result, BaseException)]:
+        raise failed[0]
+    return len(received)
 
 
 async def _dead_letter(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:

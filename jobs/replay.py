@@ -17,7 +17,7 @@ from azure.core.exceptions import AzureError
 from jobs import bodies, dead_letters, letters, telemetry
 from jobs.errors import JobError, LetterBusyError, LetterNotFoundError, TransientError
 from jobs.letters import DeadLetter
-from jobs.links import Link, bus_errors
+from jobs.links import Link, links
 from jobs.putting_back import put_back
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ async def _each(ids: Sequence[str], event: str, act: Act, rate: float | None) ->
             wanted.setdefault(queue, set()).add(number)
     pace = _Pace(rate)
     for queue, numbers in wanted.items():
-        # Not one that is kept: it asks the bus for more than it takes, and others would not get that.
-        async with bus_errors(), Link(queue, dead_letters=True).make() as receiver:
+        link = Link(queue, dead_letters=True, takes=True)
+        async with links().lent(link) as receiver:
             for some in _portions(sorted(numbers), rate):
                 async with _Taken(receiver, some) as taken:
                     for number in some:
@@ -94,6 +94,8 @@ async def _each(ids: Sequence[str], event: str, act: Act, rate: float | None) ->
                             yield Outcome(f"{queue}-{number}", error=await _missing(f"{queue}-{number}"))
                         else:
                             yield await _settle(receiver, message, letters.read(queue, message), event, act)
+        # It has asked for more than it took, which others shall get.
+        await links().drop(link)
 
 
 def _portions(numbers: list[int], rate: float | None) -> list[list[int]]:

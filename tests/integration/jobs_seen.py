@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
+from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
 from tests.conftest import Stock
@@ -111,6 +112,12 @@ class Jobs:
                 return [message.content for message in client.peek_messages(32)]
             except ResourceNotFoundError:
                 return []
+
+    def blobs(self, container: str, prefix: str) -> dict[str, bytes]:
+        """What is in the blobs whose names begin so."""
+        with ContainerClient.from_connection_string(self.storage, container) as client:
+            names = list(client.list_blob_names(name_starts_with=prefix))
+            return {name: client.download_blob(name).readall() for name in names}
 
     def clear(self, queue: str) -> None:
         """Throw away what waits in a queue."""

@@ -16,7 +16,7 @@ ADDRESS = "77 Marzipan Crescent, Łódź"
 CARD = "tok_zoe_4242424242424242"
 TEXT = "the surprise party is on Friday"
 SUBJECT = "a wholly private matter"
-TABLES = ("jobs", "stock", "orders", "analytics")
+TABLES = ("jobs", "stock", "orders", "analytics", "replays")
 
 
 @pytest.fixture
@@ -82,6 +82,7 @@ def test_a_mixed_day_leaves_no_secret_anywhere(shop, jobs, bus, azurite, caplog)
         queued += jobs.messages("jobs") + jobs.messages("jobs-urgent")
     assert len(queued) == len(mails)
     jobs.send(orders["by-queue"], order(jobs, orders["by-queue"]))
+    jobs.put(f"no job at all, {NAME}: {CARD}")
     shop.drain()
     # Of two customers who move, one comes in time and the other's parcel is on its way.
     bus.send("order-events", *(moved(orders[fate]) for fate in ("cancelled", "sold")))
@@ -101,13 +102,20 @@ def test_a_mixed_day_leaves_no_secret_anywhere(shop, jobs, bus, azurite, caplog)
         "unsent": "Failed",
     }
     letters = bus.dead()
-    assert sorted((letter.properties["jobId"], letter.reason) for letter in letters) == sorted([
+    assert sorted((letter.properties.get("jobId", ""), letter.reason) for letter in letters) == sorted([
+        ("", "NotAJob"),
         (orders["sold"], "TooLate"),
         (orders["declined"], "CardDeclined"),
         (orders["refunded"], "GatewayUnavailable"),
         (mails["refused"], "MailRefused"),
         (mails["unsent"], "MaxDequeueCountExceeded"),
     ])  # fmt: skip
+    listed_letters = shop.get("/api/dead-letters")
+    declined = next(each for each in listed_letters.json()["deadLetters"] if each["jobId"] == orders["declined"])
+    answers += [listed_letters.text, shop.post(f"/api/dead-letters/{declined['id']}/replay").text]
+    shop.drain()
+    again = jobs.blobs("dead-letters", "jobs/")
+    assert {f"jobs/order/{orders['declined']}.json", f"jobs/mail/{mails['unsent']}.json"} <= set(again)
     ids = [*orders.values(), *mails.values()]
     listed = shop.get("/api/jobs", params={"top": 1000}).text
     assert all(id in listed for id in ids if id != orders["wrong"])
@@ -124,7 +132,8 @@ def test_a_mixed_day_leaves_no_secret_anywhere(shop, jobs, bus, azurite, caplog)
         "the task hub": hub_bytes(shop),
         "Durable's own answer": instance,
         "the queues": "\n".join(queued),
-        "the dead letters": repr(letters),
+        "the dead letters": repr(letters + bus.dead()),
+        "what starts failed jobs again": repr(again),
         "the answers": "\n".join(answers),
         "the list of jobs": listed,
         "the log": "\n".join(map(caplog.handler.format, lines)),
