@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobs import bodies, ledger, letters, telemetry
+from jobs import bodies, failures, ledger, letters, telemetry
 from jobs.catalog import KINDS
 from jobs.clients import clients
 from jobs.errors import JobError, LetterNotFoundError
@@ -102,7 +102,7 @@ async def bury_job(entry: Entry) -> None:
         body=bodies.of_job(entry.job),
     )
     await _send(letter, letters.digest(entry.failure))
-    await ledger.mark_buried(entry)
+    await failures.mark_buried(entry)
 
 
 def _is_worn_out(entry: Entry) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -95,11 +95,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Run:
-    """A job that has begun: what `end` needs to know so as not to read the row again."""
+    """A job that has begun: what `end` needs to know so as not to read the row again. Without its ETag it must."""
 
     started_at: str | None
     tag: str | None
-    """The row's ETag; None: the row is to be read."""
     attempt: int = 1
 
 
@@ -129,16 +128,16 @@ async def submit(job: JobRef, digest: str) -> tuple[Entry, bool]:
     if job.reply_to:
         row["replyTo"] = job.reply_to
     try:
-        created = await _table().create_entity(row)
+        created = await table().create_entity(row)
     except ResourceExistsError:
         return await get(job.kind, job.id), False
-    return _entry(row, created["etag"]), True
+    return entry_of(row, created["etag"]), True
 
 
 async def get(kind: str, id: str) -> Entry:
     """The job's row. Raises JobNotFoundError."""
-    row = await _row(kind, id)
-    return _entry(row, row.metadata["etag"])
+    row = await read_row(kind, id)
+    return entry_of(row, row.metadata["etag"])
 
 
 async def begin(job: JobRef, *, runner: str, attempt: int = 1) -> Run:
@@ -151,7 +150,7 @@ async def begin(job: JobRef, *, runner: str, attempt: int = 1) -> Run:
         if tag is not None:
             started_at = now()
             changes = {"state": RUNNING, "startedAt": started_at, "runner": runner, "attempt": attempt}
-            if new_tag := await _merge(job, tag, changes):
+            if new_tag := await merge(job, tag, changes):
                 telemetry.job_started(job, wait_seconds=_seconds(job.submitted_at, started_at), attempt=attempt)
                 return Run(started_at, new_tag, attempt)
         entry = await get(job.kind, job.id)
@@ -178,8 +177,7 @@ async def end(
     """Enter the job's end, once, and log it. `run` None: the row is read first, and the job may never have begun."""
     changes: dict[str, Any] = {"state": state}
     if state == FAILED:
-        # Written because a query finds no row by what it lacks.
-        changes["buried"] = False
+        changes["buried"] = False  # a query finds no row by what it lacks
     if result is not None:
         # In the spelling whose size decided that it need not go to a blob.
         changes["result"] = strict_json.canonical(result).decode()
@@ -195,7 +193,7 @@ async def end(
             run = Run(entry.started_at, entry.tag, entry.attempt)
         completed_at = changes["completedAt"] = now()
         changes["attempt"] = run.attempt
-        if await _merge(job, run.tag, changes):
+        if await merge(job, run.tag, changes):
             break
         run = replace(run, tag=None)
     telemetry.job_ended(
@@ -210,48 +208,10 @@ async def end(
 
 async def withdraw(entry: Entry) -> bool:
     """Cancel a job that has not begun. False when it has begun meanwhile."""
-    if await _merge(entry.job, entry.tag, {"state": CANCELLED, "completedAt": now()}) is None:
+    if await merge(entry.job, entry.tag, {"state": CANCELLED, "completedAt": now()}) is None:
         return False
     telemetry.job_ended(entry.job, CANCELLED, wait_seconds=None, run_seconds=None, attempt=0)
     return True
-
-
-async def mark_buried(entry: Entry) -> None:
-    """Enter that this failure of the job has a dead letter, unless the job was opened again since."""
-    while entry.failure and not entry.is_buried:
-        if await _merge(entry.job, entry.tag, {"buried": True, "completedAt": entry.completed_at}):
-            return
-        found = await get(entry.job.kind, entry.job.id)
-        if found.failure != entry.failure:
-            return
-        entry = found
-
-
-async def reopen(entry: Entry, *, in_new_run: bool) -> Entry | None:
-    """Make a job that has failed Pending again. None when somebody was quicker: read the row again, then.
-
-    In a new run all its idempotency keys are new: for a job whose effects were undone. In the same run an effect that
-    happened after all does not happen again.
-    """
-    row = {name: value for name, value in (await _row(entry.job.kind, entry.job.id)).items() if name not in _OF_ONE_RUN}
-    row |= {"state": PENDING, "run": entry.job.run + in_new_run, "reopenedBy": entry.failure}
-    try:
-        replaced = await _table().update_entity(
-            row, mode=UpdateMode.REPLACE, etag=entry.tag, match_condition=MatchConditions.IfNotModified
-        )
-    except ResourceModifiedError:
-        return None
-    return _entry(row, replaced["etag"])
-
-
-_OF_ONE_RUN = ("startedAt", "completedAt", "runner", "attempt", "result", "resultBlob", "error", "buried")
-
-
-async def failed_unburied(completed_before: str) -> AsyncIterator[Entry]:
-    """Every job whose failure has had no dead letter by then. It looks at every row of the table."""
-    query = "state eq 'Failed' and buried eq false and completedAt lt @before"
-    async for row in _table().query_entities(query, parameters={"before": completed_before}):
-        yield _entry(row, row.metadata["etag"])
 
 
 async def page(
@@ -263,40 +223,43 @@ async def page(
     # The SDK fails when it is given parameters and no condition to put them into.
     parameters = {name: value for name, value in given.items() if value is not None}
     query = " and ".join(conditions[name] for name in parameters)
-    pages = _table().query_entities(query, parameters=parameters, results_per_page=top).by_page(continuation)
+    pages = table().query_entities(query, parameters=parameters, results_per_page=top).by_page(continuation)
     async for rows in pages:
-        return [_entry(row, row.metadata["etag"]) async for row in rows], pages.continuation_token
+        return [entry_of(row, row.metadata["etag"]) async for row in rows], pages.continuation_token
     return [], None
 
 
-def _table() -> TableClient:
+def table() -> TableClient:
+    """Where the rows are."""
     return clients().table("jobs")
 
 
-async def _row(kind: str, id: str) -> TableEntity:
+async def read_row(kind: str, id: str) -> TableEntity:
+    """A row as it is stored. Raises JobNotFoundError."""
     try:
-        return await _table().get_entity(kind, id)
+        return await table().get_entity(kind, id)
     except ResourceNotFoundError:
         raise JobNotFoundError(f"there is no {kind} job {id!r}") from None
 
 
-async def _merge(job: JobRef, tag: str, changes: dict[str, Any]) -> str | None:
+async def merge(job: JobRef, tag: str, changes: dict[str, Any]) -> str | None:
     """Change the row if it still has that ETag. Returns the new one, or None when somebody else was quicker.
 
     Every change names a moment, by which it is known again when its answer was lost and the SDK sent it once more.
     """
     row = {"PartitionKey": job.kind, "RowKey": job.id, **changes}
     try:
-        merged = await _table().update_entity(
+        merged = await table().update_entity(
             row, mode=UpdateMode.MERGE, etag=tag, match_condition=MatchConditions.IfNotModified
         )
     except ResourceModifiedError:
-        found = await _table().get_entity(job.kind, job.id)
+        found = await table().get_entity(job.kind, job.id)
         return found.metadata["etag"] if found.items() >= row.items() else None
     return merged["etag"]
 
 
-def _entry(row: Mapping[str, Any], tag: str) -> Entry:
+def entry_of(row: Mapping[str, Any], tag: str) -> Entry:
+    """A row as it is stored, with its ETag, typed."""
     return Entry(
         job=JobRef(
             row["PartitionKey"],

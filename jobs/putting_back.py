@@ -13,7 +13,7 @@ from uuid import uuid4
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
-from jobs import bodies, job_message, ledger, letters, replay_count, strict_json
+from jobs import bodies, failures, job_message, ledger, letters, replay_count, strict_json
 from jobs.catalog import kind_named
 from jobs.clients import clients
 from jobs.dead_letters import OPEN_COMPENSATIONS
@@ -65,7 +65,7 @@ async def _run_again(dead: DeadLetter) -> str:
     while entry.failure == letter.message_id:
         # What an orchestration did was undone and must be done anew; an activity may have done its work unseen.
         was_undone = kind_named(entry.job.kind).orchestrator is not None
-        entry = await ledger.reopen(entry, in_new_run=was_undone) or await _entry(letter)
+        entry = await failures.reopen(entry, in_new_run=was_undone) or await _entry(letter)
     if entry.state == ledger.PENDING and entry.reopened_by == letter.message_id:
         # Under a new name: of two such messages one does the job, and the other finds it being done.
         fields = json.loads(await dead.body()) | {"handOver": uuid4().hex}

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobs import dead_letters, ledger, letters, mover, telemetry
+from jobs import dead_letters, failures, ledger, letters, mover, telemetry
 from jobs.settings import settings
 
 UNHURRIED = timedelta(minutes=1)
@@ -72,7 +72,7 @@ async def watch(unhurried: timedelta = UNHURRIED) -> Report:
 
 async def _bury_what_failed(before: str) -> int:
     buried = 0
-    async for entry in ledger.failed_unburied(before):
+    async for entry in failures.unburied(before):
         await dead_letters.bury_job(entry)
         buried += 1
     return buried

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from activities import closing
-from jobs import ledger, letters, results, strict_json
+from jobs import failures, ledger, letters, results, strict_json
 from jobs.call import Call, outcome
 from jobs.settings import settings
 from tests.unit.activities.calls import call
@@ -83,7 +83,7 @@ async def test_a_status_does_not_wait_for_the_service_bus(monkeypatch):
 async def test_an_end_that_comes_again_after_a_replay_changes_nothing(bus):
     job, _ = await begun()
     await outcome(closing.end, failed(job))
-    assert await ledger.reopen(await ledger.get(job.kind, job.id), in_new_run=True)
+    assert await failures.reopen(await ledger.get(job.kind, job.id), in_new_run=True)
     assert await outcome(closing.end, failed(job)) == {"ok": None}
     assert (await ledger.get(job.kind, job.id)).state == "Pending"
     assert len(bus.letters(jobId=job.id)) == 1

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from jobs import intake, ledger
+from jobs import failures, intake, ledger
 from jobs import letters as dead_letters
 from jobs.clients import clients
 from jobs.errors import JobConflictError, SettingMissingError, TransientError
@@ -181,7 +181,7 @@ async def test_an_orchestration_is_started_again_with_what_is_in_its_claim(durab
     submitted = job()
     await intake.submit(submitted, durable)
     await ledger.end(submitted.ref, None, "Failed", error={"type": "OutOfStock"})
-    assert await ledger.reopen(await ledger.get("order", submitted.id), in_new_run=True)
+    assert await failures.reopen(await ledger.get("order", submitted.id), in_new_run=True)
     forged = {"currency": "EUR", "lines": [{"sku": "MUG", "quantity": 99}]}
     message = {"kind": "order", "id": submitted.id, "input": forged, "handOver": "replay"}
     for _ in range(2):

@@ -45,3 +45,31 @@ def test_the_command_line_finds_the_host():
 
 def test_a_url_has_no_slash_at_its_end():
     assert read({"PAYMENT_GATEWAY_URL": "http://pay/"}).payment_gateway_url == "http://pay"
+
+
+def test_a_service_bus_may_be_reached_with_an_identity():
+    named = read({"AzureWebJobsServiceBus__fullyQualifiedNamespace": "night.servicebus.windows.net"})
+    assert named.service_bus_host() == "night.servicebus.windows.net"
+    assert named.service_bus_address() == ("night.servicebus.windows.net", 5671)
+    for ask in (read({}).service_bus_host, read({}).service_bus_address):
+        with pytest.raises(SettingMissingError, match="AzureWebJobsServiceBus"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "rest", "address"),
+    [
+        ("sb://127.0.0.1:40123", "UseDevelopmentEmulator=true;", ("127.0.0.1", 40123)),
+        ("sb://localhost", "UseDevelopmentEmulator=true;", ("localhost", 5672)),
+        ("sb://night.servicebus.windows.net/", "", ("night.servicebus.windows.net", 5671)),
+    ],
+)
+def test_a_connection_string_says_where_the_service_bus_listens(endpoint, rest, address):
+    text = f"Endpoint={endpoint};SharedAccessKeyName=Root;SharedAccessKey=a2V5PQ==;{rest}"
+    assert read({"AzureWebJobsServiceBus": text}).service_bus_address() == address
+
+
+def test_the_thresholds_of_alerts_can_be_set():
+    assert (read({}).dead_letter_alert_depth, read({}).dead_letter_alert_age) == (100, 86400.0)
+    given = read({"DEAD_LETTER_ALERT_DEPTH": "5", "DEAD_LETTER_ALERT_AGE": "60"})
+    assert (given.dead_letter_alert_depth, given.dead_letter_alert_age) == (5, 60.0)

@@ -32,6 +32,14 @@ async def test_without_the_gateway_jobs_are_still_accepted(world, monkeypatch):
     assert "SMTP_HOST" in shown["checks"]["mail server"]["problem"]
 
 
+@pytest.mark.parametrize("address", ["Endpoint=sb://127.0.0.1:1;UseDevelopmentEmulator=true;", ""])
+async def test_without_the_service_bus_jobs_are_still_accepted(world, monkeypatch, address):
+    monkeypatch.setenv("AzureWebJobsServiceBus", address)
+    settings.cache_clear()
+    answer = await ask("health")
+    assert (answer.status_code, content(answer)["missing"]) == (200, ["service bus"])
+
+
 async def test_a_missing_queue_is_named(world):
     await clients().queue("jobs-urgent").delete_queue()
     try:

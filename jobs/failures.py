@@ -1,0 +1,50 @@
+"""Jobs that have failed: whether each failure has a dead letter, and how a job is opened again to be run once more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError
+from azure.data.tables import UpdateMode
+
+from jobs import ledger
+from jobs.ledger import PENDING, Entry
+
+OF_ONE_RUN = ("startedAt", "completedAt", "runner", "attempt", "result", "resultBlob", "error", "buried")
+"""What a job that is opened again has no more."""
+
+
+async def mark_buried(entry: Entry) -> None:
+    """Enter that this failure of the job has a dead letter, unless the job was opened again since."""
+    while entry.failure and not entry.is_buried:
+        if await ledger.merge(entry.job, entry.tag, {"buried": True, "completedAt": entry.completed_at}):
+            return
+        found = await ledger.get(entry.job.kind, entry.job.id)
+        if found.failure != entry.failure:
+            return
+        entry = found
+
+
+async def unburied(failed_before: str) -> AsyncIterator[Entry]:
+    """Every job that had failed by then (ISO 8601) and has no dead letter. It looks at every row of the table."""
+    query = "state eq 'Failed' and buried eq false and completedAt lt @before"
+    async for row in ledger.table().query_entities(query, parameters={"before": failed_before}):
+        yield ledger.entry_of(row, row.metadata["etag"])
+
+
+async def reopen(entry: Entry, *, in_new_run: bool) -> Entry | None:
+    """Make a job that has failed Pending again. None when somebody was quicker: read the row again, then.
+
+    In a new run all its idempotency keys are new: for a job whose effects were undone. In the same run an effect that
+    happened after all does not happen again. Raises JobNotFoundError.
+    """
+    stored = await ledger.read_row(entry.job.kind, entry.job.id)
+    row = {name: value for name, value in stored.items() if name not in OF_ONE_RUN}
+    row |= {"state": PENDING, "run": entry.job.run + in_new_run, "reopenedBy": entry.failure}
+    guard = {"etag": entry.tag, "match_condition": MatchConditions.IfNotModified}
+    try:
+        replaced = await ledger.table().update_entity(row, mode=UpdateMode.REPLACE, **guard)
+    except ResourceModifiedError:
+        return None
+    return ledger.entry_of(row, replaced["etag"])
