@@ -34,6 +34,8 @@ class MessageLease:
         self._timer.cancel()
         if self._renewal is not None:
             await self._renewal
+            # If it was under way it has set the next timer, which would hide the message for ever.
+            self._timer.cancel()
 
     def _begin_renewal(self) -> None:
         self._renewal = asyncio.get_running_loop().create_task(self._renew())
