@@ -18,7 +18,7 @@ from devhost.servicebus.errors import UnauthorizedError
 AUDIENCE = "sb://localhost:5672/Orders"
 
 
-def token(audience=AUDIENCE, *, key="secret", name="rule", expires_in=60, encode=quote_plus):
+def token(audience=AUDIENCE, *, key="secret", name="rule", expires_in=3600, encode=quote_plus):
     resource, expiry = encode(audience), int(time.time()) + expires_in
     digest = hmac.new(key.encode(), f"{resource}\n{expiry}".encode(), hashlib.sha256).digest()
     return f"SharedAccessSignature sr={resource}&sig={encode(base64.b64encode(digest).decode())}&se={expiry}&skn={name}"
