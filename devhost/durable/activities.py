@@ -71,9 +71,13 @@ class ActivityRunner:
             self._claim_task = asyncio.create_task(self._claim())
             self._claim_task.add_done_callback(self._claimed)
 
+    def close(self) -> None:
+        """Claim none any more, and give nobody room for more."""
+        self._stopping = True
+
     async def stop(self) -> None:
         """Start none any more; return when the running ones have been answered."""
-        self._stopping = True
+        self.close()
         if self._claim_task is not None:
             await asyncio.wait([self._claim_task])
         while self._tasks:

@@ -123,15 +123,14 @@ class Engine:
         """
         self._stopping = True
         self._pacer.clear()
+        self._activities.close()
         for queue in (self._orchestrations, self._entities):
             queue.stop()
         try:
-            await self._activities.stop()
-            await self._running()
+            await self._all_ended()
         except asyncio.CancelledError:
             self.abandon()
-            await self._activities.stop()
-            await self._running()
+            await self._all_ended()
             raise
         finally:
             await self._hub.close()
@@ -150,9 +149,11 @@ class Engine:
         idle = self._orchestrations.is_idle and self._entities.is_idle and self._activities.is_idle
         return idle and not self._pacer.is_waiting and await self._hub.is_idle()
 
-    async def _running(self) -> None:
+    async def _all_ended(self) -> None:
         while tasks := (*self._orchestrations.tasks, *self._entities.tasks):
             await asyncio.wait(tasks)
+        # Only now: an episode that was under way may have started activities for which it had room.
+        await self._activities.stop()
 
     def _ready(self, instance_id: str) -> None:
         if self._stopping:

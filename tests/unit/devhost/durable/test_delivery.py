@@ -132,3 +132,33 @@ async def test_a_stopping_engine_finishes_what_runs_and_starts_nothing(path: Pat
         await after.drain()
         assert await after.output(instance_id) == ["done"] * 5
     assert len(worker.calls) == 5
+
+
+async def test_what_an_episode_starts_while_the_engine_stops_is_finished(path: Path) -> None:
+    async def wait(value: object) -> str:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return "done"
+
+    def orchestrator(context):
+        return (yield context.call_activity("wait"))
+
+    bench = Bench(path, SdkWorker(orchestrator, activities=(wait,)))
+    await bench.open()
+    commit, stopping = bench.hub.commit, []
+
+    async def commit_while_stopping(*arguments):
+        stopping.append(asyncio.create_task(bench.engine.stop()))
+        await asyncio.sleep(0)
+        return await commit(*arguments)
+
+    bench.hub.commit = commit_while_stopping
+    instance_id = await bench.start("orchestrator")
+    while not stopping:
+        await asyncio.sleep(0.001)
+    await stopping[0]
+    assert (bench.faults, bench.worker.running) == ([], 0)
+    async with Bench(path, bench.worker, bench.clock) as after:
+        await after.drain()
+        assert await after.output(instance_id) == "done"
+    assert len(bench.worker.calls) == 1
