@@ -1,8 +1,8 @@
 """The way into the dead-letter queue of `poison-jobs`: a letter is sent there, received from there and dead-lettered.
 
 The two steps are apart, since the bus dead-letters only what was received. A crash in between leaves the letter active
-in the queue; it says itself with what reason it is to be dead-lettered, so whoever receives it can finish its move: the
-next mover does, for each mover takes out as many letters as it puts in, and the watchdog does for all of them.
+in the queue; it says itself with what reason it is to be dead-lettered, so whoever receives it can finish its move: a
+mover, for each takes out as many letters as it puts in, and the watchdog, who takes all.
 """
 
 from __future__ import annotations
@@ -26,14 +26,23 @@ MOST_AT_ONCE = 100
 PATIENCE = 1.0
 """Seconds to wait for a letter that was sent: it does not come if the bus dropped it as a duplicate."""
 
+PAUSE = 5.0
+"""Seconds between two looks at what is left."""
+
 _Waiting = tuple["ServiceBusMessage", asyncio.Future[None]]
 
 
 class Mover:
-    """Moves the letters of one process, those that come at the same time together."""
+    """Moves the letters of one process, those that come at the same time together.
+
+    If it could not finish as many moves as it began it stays until none is left: whoever was killed in a move keeps the
+    letter's lock for a while.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
+        self._came = asyncio.Event()
+        self._some_are_left = False
         self._task: asyncio.Task[None] | None = None
 
     async def move(self, message: ServiceBusMessage) -> None:
@@ -43,6 +52,7 @@ class Mover:
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((message, done))
+        self._came.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         await done
@@ -54,20 +64,31 @@ class Mover:
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:
-        try:
-            await links().open(INTO, OUT_OF)
-            while self._waiting:
-                taken = await self._send_some()
-                await _finish_as_many(len(taken))
-                del self._waiting[: len(taken)]
-                for done in taken:
-                    _settle(done)
-        except BaseException as error:
-            waiting, self._waiting = self._waiting, []
-            for _, done in waiting:
-                _settle(done, error)
-            if not isinstance(error, Exception):
-                raise
+        while self._waiting or self._some_are_left:
+            try:
+                if self._waiting:
+                    await self._move_some()
+                else:
+                    self._came.clear()
+                    await _within(PAUSE, self._came)
+                    await self._finish_what_is_left()
+            except BaseException as error:
+                waiting, self._waiting = self._waiting, []
+                for _, done in waiting:
+                    _settle(done, error)
+                if not isinstance(error, Exception):
+                    raise
+                if not waiting:
+                    telemetry.move_unfinished(error)
+
+    async def _move_some(self) -> None:
+        await links().open(INTO, OUT_OF)
+        taken = await self._send_some()
+        if not await _finish(len(taken)):
+            self._some_are_left = True
+        del self._waiting[: len(taken)]
+        for done in taken:
+            _settle(done)
 
     async def _send_some(self) -> list[asyncio.Future[None]]:
         """Send as many letters as fit into one batch; from then on they are kept."""
@@ -84,9 +105,14 @@ class Mover:
             await sender.send_messages(batch)
         return taken
 
+    async def _finish_what_is_left(self) -> None:
+        await finish_all()
+        async with links().lent(OUT_OF) as receiver:
+            self._some_are_left = bool(await receiver.peek_messages(1, sequence_number=1))
 
-async def _finish_as_many(count: int) -> None:
-    """Finish as many moves as were begun. If that fails, the letters are kept all the same, and others finish them."""
+
+async def _finish(count: int) -> bool:
+    """Finish as many moves as were begun, and return whether that went well. The letters are kept in any case."""
     try:
         async with links().lent(OUT_OF) as receiver:
             while count and (finished := await _finish_some(receiver, count)):
@@ -96,6 +122,7 @@ async def _finish_as_many(count: int) -> None:
             await links().drop(OUT_OF)
     except ServiceBusUnavailableError as error:
         telemetry.move_unfinished(error)
+    return not count
 
 
 def mover() -> Mover:
@@ -153,3 +180,11 @@ def _settle(done: asyncio.Future[None], error: BaseException | None = None) -> N
         done.set_exception(error)
     else:
         done.cancel()
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -201,6 +201,20 @@ async def test_a_letter_whose_move_was_not_finished_is_finished_by_the_next(bus)
     assert len(bus.letters()) == 2
 
 
+async def test_a_letter_that_a_killed_mover_holds_is_moved_when_its_lock_has_run_out(bus, monkeypatch):
+    monkeypatch.setattr(mover, "PAUSE", 0.01)
+    await dead_letters.bury_message("storage:jobs", "first", b"1", NotAJobError("no job"))
+    queue = bus.queues["poison-jobs"]
+    queue.active.append(queue.dead.pop())
+    queue.locked.add(queue.active[0].sequence_number)
+    await dead_letters.bury_message("storage:jobs", "first", b"1", NotAJobError("no job"))
+    assert queue.dead == []
+    bus.let_locks_expire()
+    while queue.active:
+        await asyncio.sleep(0.01)
+    assert len(bus.letters()) == 1
+
+
 class TestFinding:
     @pytest.fixture
     async def buried(self, bus) -> list[str]:
