@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,18 +11,12 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus._pyamqp._encode import encode_payload
 from azure.servicebus._transport._pyamqp_transport import PyamqpTransport
 
-from devhost.host_json import HostJson
-from devhost.indexer import index
-from devhost.invocation import InvocationRecord
-from devhost.invoker import Invoker
-from devhost.listeners import create_listener
-from devhost.outages import Outages
 from devhost.service_bus_connections import ServiceBusConnections
 from devhost.servicebus.counts import Counts
 from devhost.servicebus.descriptions import QueueDescription, SubscriptionDescription, TopicDescription
 from devhost.servicebus.in_process import InProcessServiceBus
 from devhost.servicebus.message import Message
-from devhost.settings import Settings
+from tests.conformance.bare_host import BareHost, listening
 
 CONNECTION = "AzureWebJobsServiceBus"
 _numbers = itertools.count(1)
@@ -78,33 +71,21 @@ def counts(bus: InProcessServiceBus, path: str) -> Counts:
     return bus.call(lambda broker: broker.counts(path))
 
 
-class ServiceBusHost:
-    """What listeners and bindings need of a host, and what a test wants to see of them."""
+class ServiceBusHost(BareHost):
+    """With the local bus."""
 
     def __init__(self, connection_string: str, options: dict[str, Any], settings: dict[str, str]) -> None:
-        self.settings = Settings({CONNECTION: connection_string, **settings})
-        self.json = HostJson({"version": "2.0", "extensions": {"serviceBus": options}})
-        self.outages = Outages()
+        super().__init__({CONNECTION: connection_string, **settings}, {"serviceBus": options})
         self.service_bus = ServiceBusConnections(self.settings)
-        self.invoker = Invoker(self)
-        self.invoke = self.invoker.invoke
-        self.records: list[InvocationRecord] = []
-        self.invoker.observers.append(self.records.append)
-        self.faults: list[BaseException] = []
-        self.failed = self.faults.append
-        self.listeners: list[Any] = []
+
+    async def close(self) -> None:
+        await self.service_bus.close()
 
     async def send(self, entity: str, body: bytes) -> None:
         """Send by the real client, which takes half a second the first time."""
         shared = self.service_bus.namespace(None).sender(entity, {})
         async with shared.lock:
             await shared.sender.send_messages(ServiceBusMessage(body))
-
-    async def drain(self) -> None:
-        """Return when nothing runs and no message is available."""
-        async with asyncio.timeout(30):
-            while not all([await listener.is_idle() for listener in self.listeners]):
-                await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -114,24 +95,8 @@ async def running(
     """The app's functions, listening; ends with every listener stopped and no fault. `options` as in host.json."""
     connection_string = bus if isinstance(bus, str) else bus.connection_string
     host = ServiceBusHost(connection_string, {"sessionIdleTimeout": "00:00:00.2", **options}, settings or {})
-    found = index(app.get_functions(), host.settings, host.json)
-    assert not found.errors
-    host.listeners = [
-        create_listener(host, function)
-        for function in found.functions.values()
-        if function.trigger.type == "serviceBusTrigger"
-    ]
-    host.functions = found.functions
-    for listener in host.listeners:
-        await listener.start()
-    try:
+    async with listening(host, app):
         yield host
-    finally:
-        for listener in host.listeners:
-            await listener.stop()
-        await host.service_bus.close()
-        host.invoker.close()
-    assert host.faults == []
 
 
 def queue_app(queue: str, work: Any, **options: Any) -> func.FunctionApp:

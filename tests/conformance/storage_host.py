@@ -1,4 +1,4 @@
-"""Runs functions written inside a test on devhost's real parts, without an app folder: a host of listeners only."""
+"""Runs functions written inside a test on devhost's real parts and Azurite, without an app folder."""
 
 from __future__ import annotations
 
@@ -11,32 +11,20 @@ from typing import Any
 
 import azure.functions as func
 
-from devhost.host_json import HostJson
-from devhost.indexer import index
-from devhost.invocation import InvocationRecord
-from devhost.invoker import Invoker
-from devhost.listeners import create_listener
-from devhost.outages import Outages
-from devhost.settings import Settings
 from devhost.storage import StorageAccounts
 from devhost.storage.queue import Queue
+from tests.conformance.bare_host import BareHost, listening
 
 
-class StorageHost:
-    """What listeners and bindings need of a host, and what a test wants to see of them."""
+class StorageHost(BareHost):
+    """With Azurite."""
 
     def __init__(self, connection_string: str, queues: dict[str, Any], settings: dict[str, str]) -> None:
-        self.settings = Settings({"AzureWebJobsStorage": connection_string, **settings})
-        self.json = HostJson({"version": "2.0", "extensions": {"queues": queues}})
-        self.outages = Outages()
+        super().__init__({"AzureWebJobsStorage": connection_string, **settings}, {"queues": queues})
         self.storage = StorageAccounts(self.settings)
-        self.invoker = Invoker(self)
-        self.invoke = self.invoker.invoke
-        self.records: list[InvocationRecord] = []
-        self.invoker.observers.append(self.records.append)
-        self.faults: list[BaseException] = []
-        self.failed = self.faults.append
-        self.listeners: list[Any] = []
+
+    async def close(self) -> None:
+        await self.storage.close()
 
     def queue(self, name: str) -> Queue:
         return self.storage.queues().queue(name)
@@ -50,30 +38,13 @@ class StorageHost:
         """The decoded messages that wait in a queue."""
         return [base64.b64decode(text) for text in await self.queue(name).peek(32)]
 
-    async def drain(self) -> None:
-        """Return when nothing runs and no visible message waits."""
-        async with asyncio.timeout(30):
-            while not all([await listener.is_idle() for listener in self.listeners]):
-                await asyncio.sleep(0.02)
-
 
 @asynccontextmanager
 async def running(connection_string: str, app: func.FunctionApp, queues: dict[str, Any] | None = None, **settings: str):
     """The app's functions, listening; ends with every listener stopped and no fault."""
     host = StorageHost(connection_string, queues or {}, settings)
-    found = index(app.get_functions(), host.settings, host.json)
-    assert not found.errors
-    host.listeners = [create_listener(host, function) for function in found.functions.values()]
-    for listener in host.listeners:
-        await listener.start()
-    try:
+    async with listening(host, app):
         yield host
-    finally:
-        for listener in host.listeners:
-            await listener.stop()
-        await host.storage.close()
-        host.invoker.close()
-    assert host.faults == []
 
 
 def new_name(prefix: str = "q") -> str:

@@ -77,7 +77,7 @@ def connect(bus_process):
         client.socket.close()
 
 
-def token(audience: str, *, key: str = "SAS_KEY_VALUE", expires_in: int = 3600, name: str = "RootManageSharedAccessKey"):
+def token(audience: str, *, key: str = "SAS_KEY_VALUE", expires_in=3600, name: str = "RootManageSharedAccessKey"):
     resource, expiry = quote(audience, safe=""), int(time.time()) + expires_in
     digest = hmac.new(key.encode(), f"{resource}\n{expiry}".encode(), hashlib.sha256).digest()
     return f"SharedAccessSignature sr={resource}&sig={quote(base64.b64encode(digest), safe='')}&se={expiry}&skn={name}"
