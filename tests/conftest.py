@@ -110,6 +110,9 @@ def open_shop(
     service_bus.clear()
 
     def start(**settings: str) -> TestHost:
+        if "jobs.settings" in sys.modules:
+            # A test that opens a second shop has its settings changed.
+            sys.modules["jobs.settings"].settings.cache_clear()
         host = devhost_host(ROOT, settings={**shop_settings, **settings})
         # The modules that the app uses: they are forgotten when the host stops.
         opened.append((host, sys.modules["jobs.clients"], sys.modules["jobs.settings"]))
