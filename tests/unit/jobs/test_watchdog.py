@@ -17,6 +17,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage")]
 
 @pytest.fixture
 async def three(bus) -> None:
+    """Three dead letters, and none of what other tests have left in the ledger."""
+    await watch(timedelta(0))
+    bus.queues["poison-jobs"].dead.clear()
     for number in range(3):
         await dead_letters.bury_message("storage:jobs", f"m-{number}", b"", NotAJobError("no job"))
 
