@@ -130,7 +130,7 @@ async def test_all_that_was_acknowledged_survives_a_restart(process, end):
 
 async def test_killed_in_full_work_it_loses_nothing_and_brings_nothing_back(process):
     """Producers and consumers run until the process is killed; what either was told then holds."""
-    acknowledged, attempted, completed = set(), set(), set()
+    acknowledged, attempted, completing, completed = set(), set(), set(), set()
 
     async def produce(client: AioServiceBusClient, name: str) -> None:
         async with client.get_queue_sender("steady") as sender:
@@ -144,6 +144,7 @@ async def test_killed_in_full_work_it_loses_nothing_and_brings_nothing_back(proc
         async with client.get_queue_receiver("steady") as receiver:
             while True:
                 for message in await receiver.receive_messages(5, max_wait_time=1):
+                    completing.add(str(message))
                     await receiver.complete_message(message)
                     completed.add(str(message))
 
@@ -164,7 +165,8 @@ async def test_killed_in_full_work_it_loses_nothing_and_brings_nothing_back(proc
     bus = Bus(process.start())
     kept = [str(message) for message in await bus.peek("steady", 10_000)]
     assert len(kept) == len(set(kept))
-    assert acknowledged - completed <= set(kept)
+    # Of what was being completed at a kill nobody knows whether it was done.
+    assert acknowledged - completing <= set(kept)
     assert set(kept) <= attempted - completed
     assert completed
     await bus.aclose()
