@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 from azure.data.tables import TableServiceClient
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
-from azure.storage.queue import QueueClient, aio
+from azure.storage.queue import QueueServiceClient, aio
 
 from sandbox.in_process import Sandbox
 from tests.acceptance.processes import BusProcess, HostProcess, wait_until
@@ -177,10 +177,16 @@ class Outcome:
 
     def waiting(self) -> dict[str, int]:
         """How many messages are left in each queue that has any."""
-        counts = {f"servicebus:{queue}": self._bus.active(queue) for queue in BUS_QUEUES}
-        for queue in STORAGE_QUEUES:
-            with QueueClient.from_connection_string(self._settings["AzureWebJobsStorage"], queue) as client:
-                counts[f"storage:{queue}"] = client.get_queue_properties().approximate_message_count
+        in_bus = {f"servicebus:{queue}": self._bus.active(queue) for queue in BUS_QUEUES}
+        return {queue: count for queue, count in in_bus.items() if count} | self.waiting_in_storage()
+
+    def waiting_in_storage(self) -> dict[str, int]:
+        """The same of the storage queues, which are there when the host and the bus are not."""
+        with QueueServiceClient.from_connection_string(self._settings["AzureWebJobsStorage"]) as service:
+            counts = {
+                f"storage:{queue}": service.get_queue_client(queue).get_queue_properties().approximate_message_count
+                for queue in STORAGE_QUEUES
+            }
         return {queue: count for queue, count in counts.items() if count}
 
     def has_ended(self) -> bool:
