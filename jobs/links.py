@@ -52,6 +52,7 @@ class Links:
 
     def __init__(self) -> None:
         self._kept: dict[Link, _Kept] = {}
+        self._giving_back: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def lent(self, link: Link) -> AsyncIterator[ServiceBusSender | ServiceBusReceiver]:
@@ -93,18 +94,21 @@ class Links:
                 self._drop(link, kept)
 
     async def close(self) -> None:
-        """Close all of them."""
+        """Close all of them. What was taken and given back by then can be had by others."""
         for link, kept in list(self._kept.items()):
             self._drop(link, kept)
+        # Given up halfway, as by the end of the process, they would leave messages locked that nobody has.
+        await asyncio.gather(*self._giving_back)
 
     def _drop(self, link: Link, kept: _Kept) -> None:
-        """Begin to close a link. The SDK takes up to a second for it, and nobody needs to wait for that."""
+        """Begin to close a link. The SDK takes up to a second for it, for which only `close` waits, if it takes."""
         if self._kept.get(link) is not kept:
             return
         del self._kept[link]
         closing = asyncio.create_task(_close(kept.end))
-        _closing.add(closing)
-        closing.add_done_callback(_closing.discard)
+        for group in (_closing, self._giving_back) if link.takes else (_closing,):
+            group.add(closing)
+            closing.add_done_callback(group.discard)
 
 
 async def _close(end: ServiceBusSender | ServiceBusReceiver) -> None:

@@ -98,6 +98,20 @@ async def test_they_are_closed_with_the_clients(made):
     assert len(made) == 2
 
 
+async def test_what_takes_has_given_back_when_the_clients_are_closed(made, monkeypatch):
+    async def close(sender: Sender) -> None:
+        await asyncio.sleep(0.01)
+        sender.closed.set()
+
+    monkeypatch.setattr(Sender, "close", close)
+    for link in (taker := Link("jobs", dead_letters=True, takes=True)), Link("replies", takes=True):
+        async with links().lent(link):
+            pass
+    await links().drop(taker)
+    await clients().close()
+    assert [sender.closed.is_set() for sender in made] == [True, True]
+
+
 async def test_without_a_setting_it_is_named(monkeypatch):
     monkeypatch.delenv("AzureWebJobsServiceBus", raising=False)
     settings.cache_clear()
