@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.alias_generators import to_camel
 
 from jobs import bodies, strict_json
+from jobs.bodies import BodyMissingError
 from jobs.catalog import KINDS
 from jobs.errors import LetterNotFoundError, NotAJobError
 from jobs.inputs import IDENTIFIER
@@ -32,8 +33,10 @@ QUEUES = (POISON_JOBS, *NATIVE)
 MAX_DEQUEUE_COUNT_EXCEEDED = "MaxDequeueCountExceeded"
 MAX_DELIVERY_COUNT_EXCEEDED = "MaxDeliveryCountExceeded"
 """The bus's own reason (servicebus-amqp.md §7)."""
-LONGEST_DESCRIPTION = 1000
-"""Characters, so that a batch of letters stays within what the bus takes at once (servicebus-amqp.md §5)."""
+LONGEST = 300
+LONGEST_OF = {"description": 1000, "source": 1200}
+"""Characters, more than any name has that can be one: senders choose some of them, and a message takes 64 KB of
+properties (servicebus-amqp.md §5)."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ class Letter:
         from azure.servicebus import ServiceBusMessage
 
         said = {to_camel(field.name): getattr(self, field.name) for field in fields(self)}
-        properties = {name: value for name, value in said.items() if value is not None}
-        properties["description"] = self.description[:LONGEST_DESCRIPTION]
+        properties = {name: _text(name, value) for name, value in said.items() if value is not None}
+        properties["attempts"] = self.attempts
         return ServiceBusMessage(b"", message_id=id, subject=self.reason, application_properties=properties)
 
 
@@ -80,12 +83,14 @@ class DeadLetter:
     enqueued_at: str
     """ISO 8601: when it was sent to its queue."""
     content: bytes | None = None
-    """The body of a message that the bus itself has dead-lettered."""
+    """The body of a message that has no letter: the bus itself has dead-lettered it, or it is none of the app's."""
 
     async def body(self) -> bytes:
         """What failed, byte by byte; it may be sensitive. Raises BodyMissingError."""
         if self.content is not None:
             return self.content
+        if self.letter.body is None:
+            raise BodyMissingError("it has no bytes: it was sent as an AMQP value or sequence, so discard it")
         return await bodies.read(self.letter.body)
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,10 +116,10 @@ def digest(*parts: str | bytes | None) -> str:
     return sha256(b"".join(sha256(part).digest() for part in encoded)).hexdigest()[:32]
 
 
-def said_of(message: ServiceBusReceivedMessage) -> dict[str, Any]:
-    """What a letter's message says, by the camelCase name of each field. The SDK gives text as bytes."""
-    found = {_text(name): _text(value) for name, value in (message.application_properties or {}).items()}
-    return {name: found[name] for name in map(to_camel, _FIELDS) if name in found}
+def said_of(message: ServiceBusReceivedMessage) -> dict[str, str]:
+    """What a letter's message says, by the camelCase name of each field: all text, whoever wrote it."""
+    found = {_decoded(name): value for name, value in (message.application_properties or {}).items()}
+    return {name: _text(name, found[name]) for name in map(to_camel, _FIELDS) if found.get(name) is not None}
 
 
 def read(queue: str, message: ServiceBusReceivedMessage) -> DeadLetter:
@@ -122,10 +127,11 @@ def read(queue: str, message: ServiceBusReceivedMessage) -> DeadLetter:
     enqueued_at = _iso(message.enqueued_time_utc)
     place = {"id": f"{queue}-{message.sequence_number}", "queue": queue, "sequence_number": message.sequence_number}
     said = said_of(message)
-    if queue == POISON_JOBS and {"source", "body"} <= said.keys():
-        known = {name: said[to_camel(name)] for name in _FIELDS if to_camel(name) in said}
+    if queue == POISON_JOBS and said.get("source") and said.get("body", "").startswith((bodies.MESSAGES, bodies.JOBS)):
+        known: dict[str, Any] = {name: said[to_camel(name)] for name in _FIELDS if to_camel(name) in said}
+        known["attempts"] = int(said["attempts"]) if re.fullmatch("[0-9]{1,9}", said.get("attempts", "")) else 0
         return DeadLetter(**place, letter=Letter(**_WITHOUT | known), enqueued_at=enqueued_at)
-    content = b"".join(message.body)
+    content = _content(message)
     letter = Letter(
         source=f"servicebus:{queue}",
         message_id=str(message.message_id or f"{message.sequence_number}@{enqueued_at}"),
@@ -135,7 +141,7 @@ def read(queue: str, message: ServiceBusReceivedMessage) -> DeadLetter:
         first_seen=enqueued_at,
         session_id=message.session_id,
         reply_to=message.reply_to,
-        **identify(content, message.session_id),
+        **identify(content or b"", message.session_id),
     )
     return DeadLetter(**place, letter=letter, enqueued_at=enqueued_at, content=content)
 
@@ -168,8 +174,22 @@ _FIELDS = tuple(field.name for field in fields(Letter))
 _WITHOUT = {"message_id": "", "reason": "Unknown", "description": ""}
 
 
-def _text(value: Any) -> Any:
+def _text(name: str, value: Any) -> str:
+    return str(_decoded(value))[: LONGEST_OF.get(name, LONGEST)]
+
+
+def _decoded(value: Any) -> Any:
+    """The SDK gives text as bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _content(message: ServiceBusReceivedMessage) -> bytes | None:
+    """The bytes of a message; None when it was sent as something else."""
+    body = message.body
+    try:
+        return body if isinstance(body, bytes) else b"".join(body)
+    except TypeError:
+        return None
 
 
 def _iso(moment: datetime | None) -> str:

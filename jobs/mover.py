@@ -165,8 +165,8 @@ async def _dead_letter(receiver: ServiceBusReceiver, message: ServiceBusReceived
     said = letters.said_of(message)
     await receiver.dead_letter_message(
         message,
-        reason=said.get("reason", "Unknown"),
-        error_description=said.get("description", "something else than the app put it into this queue"),
+        reason=said.get("reason") or "Unknown",
+        error_description=said.get("description") or "something else than the app put it into this queue",
     )
 
 
