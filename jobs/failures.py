@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError
 from azure.data.tables import UpdateMode
 
-from jobs import ledger
+from jobs import ledger, letters
 from jobs.ledger import PENDING, Entry
 
 OF_ONE_RUN = ("startedAt", "completedAt", "runner", "attempt", "result", "resultBlob", "error", "buried")
@@ -31,6 +32,18 @@ async def unburied(failed_before: str) -> AsyncIterator[Entry]:
     query = "state eq 'Failed' and buried eq false and completedAt lt @before"
     async for row in ledger.table().query_entities(query, parameters={"before": failed_before}):
         yield ledger.entry_of(row, row.metadata["etag"])
+
+
+def hand_over_after(failure: str) -> str:
+    """A name for a message that starts a job which was opened again: of two such messages one does the job."""
+    return f"{letters.digest(failure)}.{uuid4().hex}"
+
+
+def is_of_an_earlier_run(hand_over: str | None, entry: Entry) -> bool:
+    """Whether a message was to start the job before it was opened again, and not after."""
+    if entry.reopened_by is None:
+        return False
+    return not (hand_over or "").startswith(letters.digest(entry.reopened_by))
 
 
 async def reopen(entry: Entry, *, in_new_run: bool) -> Entry | None:

@@ -7,17 +7,18 @@ that starts it says no more than which job it is.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
-from jobs import bodies, failures, job_message, ledger, letters, replay_count, strict_json
+from jobs import bodies, failures, job_message, ledger, letters, order_events, replay_count, strict_json
 from jobs.catalog import kind_named
 from jobs.clients import clients
 from jobs.dead_letters import OPEN_COMPENSATIONS
 from jobs.errors import JobNotFoundError, ReplayRefusedError
+from jobs.inputs import IDENTIFIER
 from jobs.ledger import Entry
 from jobs.letters import DeadLetter, Letter
 from jobs.links import Link, links
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 JOB_QUEUES = ("storage:jobs", "storage:jobs-urgent", "servicebus:jobs")
 """Where a message is a job, and its id the job's if it names no other."""
+QUEUES = (*JOB_QUEUES, order_events.SOURCE)
 
 
 async def put_back(message: ServiceBusReceivedMessage, dead: DeadLetter) -> str:
@@ -37,10 +39,12 @@ async def put_back(message: ServiceBusReceivedMessage, dead: DeadLetter) -> str:
     letter = dead.letter
     if letter.body and letter.body.startswith(bodies.JOBS):
         return await _run_again(dead)
+    is_blob = letter.source.startswith("blob:")
+    if not is_blob and letter.source not in QUEUES:
+        raise ReplayRefusedError(f"it came by no door of the app, which are {', '.join(QUEUES)} and blobs: discard it")
     body = await dead.body()
     if letter.source in JOB_QUEUES:
         body = job_message.with_id(body, letter.message_id)
-    is_blob = letter.source.startswith("blob:")
     # The message about a blob names its version, which is new in each replay.
     await replay_count.enter(dead.id, letters.digest(letter.source, letter.session_id, None if is_blob else body))
     if is_blob:
@@ -54,6 +58,9 @@ async def _run_again(dead: DeadLetter) -> str:
     """Put back a job. The ledger knows how far an earlier try of this replay has come."""
     letter = dead.letter
     where = letter.source if letter.source in JOB_QUEUES else JOB_QUEUES[0]
+    was_undone = kind_named(letter.kind).orchestrator is not None
+    # Before the job is opened: without its message it would wait for ever.
+    fields = json.loads(await dead.body())
     entry = await _entry(letter)
     left_open = (entry.error or {}).get(OPEN_COMPENSATIONS)
     if left_open and entry.failure == letter.message_id:
@@ -64,11 +71,9 @@ async def _run_again(dead: DeadLetter) -> str:
     await replay_count.enter(dead.id, letters.digest(letter.source, letter.kind, letter.job_id))
     while entry.failure == letter.message_id:
         # What an orchestration did was undone and must be done anew; an activity may have done its work unseen.
-        was_undone = kind_named(entry.job.kind).orchestrator is not None
         entry = await failures.reopen(entry, in_new_run=was_undone) or await _entry(letter)
     if entry.state == ledger.PENDING and entry.reopened_by == letter.message_id:
-        # Under a new name: of two such messages one does the job, and the other finds it being done.
-        fields = json.loads(await dead.body()) | {"handOver": uuid4().hex}
+        fields["handOver"] = failures.hand_over_after(letter.message_id)
         await _send(where, strict_json.canonical(fields), dead)
     # Otherwise it was put back before, and has begun since.
     return where
@@ -76,6 +81,8 @@ async def _run_again(dead: DeadLetter) -> str:
 
 async def _entry(letter: Letter) -> Entry:
     try:
+        if not re.fullmatch(IDENTIFIER, letter.job_id or ""):
+            raise JobNotFoundError("there is no job of that id")
         return await ledger.get(letter.kind, letter.job_id)
     except JobNotFoundError as error:
         raise ReplayRefusedError(f"{error}: was its row deleted? Submit it, and discard this dead letter") from None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import bodies, dead_letters, intake, job_message, ledger, strict_json, telemetry
+from jobs import bodies, dead_letters, failures, intake, job_message, ledger, strict_json, telemetry
 from jobs.catalog import kind_named
 from jobs.errors import (
     JobConflictError,
@@ -65,8 +65,9 @@ async def relay(poison: Poison, durable: DurableOrchestrationClient) -> None:
 
 async def relay_blob(poison: Poison) -> None:
     """Bury a blob whose function failed every time; the message names it (functions-host.md §5)."""
+    body = _decoded(poison.body)
     try:
-        fields = strict_json.loads(_decoded(poison.body))
+        fields = strict_json.loads(body)
         container, name, tag = (str(fields[field]) for field in ("ContainerName", "BlobName", "ETag"))
     except (NotAJobError, KeyError, TypeError):
         await _bury(poison, NotAJobError("the message names no blob: only the host should write into this queue"))
@@ -74,7 +75,7 @@ async def relay_blob(poison: Poison) -> None:
     await dead_letters.bury_message(
         f"blob:{container}/{name}",
         tag,
-        poison.body,
+        body,
         _worn_out(),
         attempts=settings().max_dequeue_count,
         first_seen=poison.inserted_at,
@@ -96,9 +97,11 @@ async def _entry(envelope: Envelope) -> Entry | None:
 
 
 async def _is_needless(envelope: Envelope, entry: Entry, durable: DurableOrchestrationClient) -> bool:
-    """Whether the job has ended well, or somebody else is doing it."""
+    """Whether the job has ended well, or somebody else is doing it or is to do it."""
     if entry.is_final:
         return entry.state != ledger.FAILED
+    if failures.is_of_an_earlier_run(envelope.hand_over, entry):
+        return True
     if kind_named(entry.job.kind).orchestrator:
         return entry.state == ledger.RUNNING or bool(await durable.get_status(entry.job.instance_id))
     return entry.state == ledger.RUNNING and envelope.hand_over not in (None, entry.runner)

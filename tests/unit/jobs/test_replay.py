@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
 from dataclasses import replace
@@ -254,6 +255,30 @@ async def test_a_letter_whose_body_is_gone_is_not_replayed(world):
     assert isinstance(outcome.error, BodyMissingError)
 
 
+async def test_a_job_that_cannot_be_started_again_stays_failed(world):
+    id = await undone(world)
+    await clients().container("dead-letters").delete_blob(f"jobs/order/{id}.json")
+    [outcome] = await put_back(world.letter_of(id))
+    assert isinstance(outcome.error, BodyMissingError)
+    assert (await ledger.get("order", id)).state == "Failed"
+
+
+async def test_a_message_from_before_the_replay_does_not_end_the_job(world):
+    """Its relay could not bury the job, which somebody else did."""
+    id = uuid4().hex
+    stale = json.dumps({"kind": "analytics", "id": id, "input": {"event": "seen"}}).encode()
+    await world.receive(stale)
+    [outcome] = await put_back(world.letter_of(id))
+    assert outcome.error is None
+    for hand_over in (None, "replay", "of-the-first-run"):
+        body = json.loads(stale) | ({"handOver": hand_over} if hand_over else {})
+        await relay.relay(Poison("jobs", uuid4().hex, json.dumps(body).encode()), world.durable)
+    assert (await ledger.get("analytics", id)).state == "Pending"
+    [own] = await clients().queue("jobs").peek_messages()
+    await relay.relay(Poison("jobs", uuid4().hex, own.content.encode()), world.durable)
+    assert (await ledger.get("analytics", id)).state == "Failed", "its own message was given up"
+
+
 async def test_what_is_discarded_is_gone_with_its_body(world):
     await world.receive(b"no job", "m-1")
     [letter] = world.bus.letters()
@@ -264,13 +289,14 @@ async def test_what_is_discarded_is_gone_with_its_body(world):
         await dead.body()
 
 
-async def test_a_blob_is_touched_once_for_each_replay(world):
+@pytest.mark.parametrize("encode", [str.encode, lambda text: base64.b64encode(text.encode())])
+async def test_a_blob_is_touched_once_for_each_replay(world, encode):
     container = clients().container("results")
     blob = container.get_blob_client(f"photo-{uuid4().hex}.jpg")
     uploaded = await blob.upload_blob(b"pixels", metadata={"owner": "shop"})
     about = {"ContainerName": "results", "BlobName": blob.blob_name, "ETag": uploaded["etag"]}
     for _ in range(2):
-        await relay.relay_blob(Poison("webjobs-blobtrigger", uuid4().hex, json.dumps(about).encode()))
+        await relay.relay_blob(Poison("webjobs-blobtrigger", uuid4().hex, encode(json.dumps(about))))
     [letter] = world.bus.letters(source=f"blob:results/{blob.blob_name}")
     world.bus.crashes.die_at(100, after=False)
     [outcome] = await put_back(f"poison-jobs-{letter.sequence_number}")
