@@ -123,7 +123,7 @@ async def find(
 
     `older_than`: only those that were sent to their queue so long ago. Raises ServiceBusUnavailableError.
     """
-    newest = None if older_than is None else ledger.written(datetime.now(UTC) - older_than)
+    newest = None if older_than is None else _before(older_than)
     wanted: dict[str, Any] = {"reason": reason, "kind": kind}
     found = 0
     await links().open(*map(_dead, letters.QUEUES))
@@ -157,6 +157,14 @@ async def get(letter_id: str) -> DeadLetter:
     if not found or found[0].sequence_number != number:
         raise LetterNotFoundError(f"there is no dead letter {letter_id}: was it replayed or discarded?")
     return letters.read(queue, found[0])
+
+
+def _before(span: timedelta) -> str:
+    try:
+        return ledger.written(datetime.now(UTC) - span)
+    except OverflowError:
+        # Before the year 1: nothing is so old.
+        return ""
 
 
 def _dead(queue: str) -> Link:

@@ -241,6 +241,7 @@ class TestFinding:
         bus.letters()[1].enqueued_time_utc -= timedelta(hours=2)
         assert await self.found(older_than=timedelta(hours=1)) == [buried[1]]
         assert await self.found(older_than=timedelta(0)) == buried
+        assert await self.found(older_than=timedelta(days=999_999)) == []
 
     async def test_one(self, buried):
         assert (await dead_letters.get(buried[1])).letter.message_id == "m-1"
