@@ -56,6 +56,11 @@ class Broker:
         self._store.when_committed(callback)
 
     @property
+    def is_committing(self) -> bool:
+        """Whether something is not on disk yet; it will be as soon as the work at hand is done."""
+        return self._store.has_changes
+
+    @property
     def on_due(self) -> Callable[[int], None] | None:
         """Called with the earliest moment at which `run_due` has something to do, when that has come nearer."""
         return self._namespace.agenda.on_due

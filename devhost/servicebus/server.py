@@ -91,6 +91,11 @@ class ServiceBusServer:
         """A socket was accepted."""
         self._clients[connection] = _Client(self._policy)
 
+    @property
+    def has_more_to_say(self) -> bool:
+        """Whether answers wait for the commit that comes behind the work at hand."""
+        return self._broker.is_committing
+
     def log_in(self, connection: Connection, init: SaslInit) -> bool:
         """Whether a client may go on: PLAIN needs rule name and key, for the rest a token follows."""
         if init.mechanism != "PLAIN":

@@ -32,6 +32,7 @@ CREATE TABLE message_ids (
 ) WITHOUT ROWID;
 """
 
+DELETE_MESSAGE = "DELETE FROM messages WHERE id = ?"
 PUT_MESSAGE = "INSERT OR REPLACE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 

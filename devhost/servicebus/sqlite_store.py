@@ -3,7 +3,7 @@
 WAL with synchronous=NORMAL: a commit is with the operating system before it is reported, the disk is synced only at
 checkpoints. A kill -9 loses nothing that was acknowledged; a loss of power may lose the last commits, never the file's
 consistency. What changes is noted by row and written as it looks when the commit comes: a message that came and went
-between two commits costs nothing.
+between two commits costs nothing. A commit of one row, as each awaited send needs it, is one statement to one page.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from devhost.servicebus.store import CallSoon, StoredEntity, StoredSession, Stor
 
 _log = logging.getLogger("devhost.servicebus")
 
+_NUMBERS_AT_ONCE = 100
+"""So many sequence numbers are written off in one go; a kill leaves a gap of less than that, as the cloud has gaps."""
+
 
 class SqliteStore:
     """The only one that has the file open."""
@@ -30,25 +33,28 @@ class SqliteStore:
         self._database = sqlite_layout.connect(path)
         self._call_soon: CallSoon | None = None
         self._retry: CallSoon = lambda commit: None
-        self._has_changes = False
+        self.has_changes = False
         self._is_failing = False
         self._callbacks: list[Callable[[], None]] = []
         self._messages: dict[int, BrokeredMessage] = {}
         self._gone: dict[int, tuple[int]] = {}
         self._numbers: dict[int, int] = {}
+        """The last ones given, by queue; what is on disk is no less."""
+        self._written_off: dict[int, int] = {}
         self._statements: list[tuple[str, tuple[object, ...]]] = []
         """Everything that is rare, in its order; carried out before the messages are written."""
 
     def load(self) -> StoredState:
         """What has survived."""
         rows = self._database.execute
+        self._written_off = dict(rows("SELECT * FROM numbers"))
         return StoredState(
             entities=[
                 StoredEntity(entity_id, parent_id, from_json(text), created_at, updated_at)
                 for entity_id, parent_id, text, created_at, updated_at in rows("SELECT * FROM entities ORDER BY id")
             ],
             messages=[from_row(row) for row in rows("SELECT * FROM messages ORDER BY id")],
-            numbers=dict(rows("SELECT * FROM numbers")),
+            numbers=dict(self._written_off),
             sessions=[StoredSession(*row) for row in rows("SELECT * FROM sessions")],
             message_ids=list(rows("SELECT queue, id, moment FROM message_ids ORDER BY moment")),
         )
@@ -66,7 +72,7 @@ class SqliteStore:
     def put(self, message: BrokeredMessage) -> None:
         """A new or changed message. It is written as it looks when the commit comes."""
         self._messages[message.row_id] = message
-        if not self._has_changes:
+        if not self.has_changes:
             self._request_commit()
 
     def remove(self, message: BrokeredMessage) -> None:
@@ -75,14 +81,14 @@ class SqliteStore:
         self._messages.pop(row_id, None)
         if message.is_stored:
             self._gone[row_id] = (row_id,)
-        if not self._has_changes:
+        if not self.has_changes:
             self._request_commit()
 
     def save_number(self, queue_id: int, number: int) -> None:
         """The last sequence number given."""
         self._numbers[queue_id] = number
-        if not self._has_changes:
-            self._request_commit()
+        if number > self._written_off.get(queue_id, 0):
+            self._write_off(queue_id, number + _NUMBERS_AT_ONCE - 1)
 
     def remove_messages(self, queue_id: int) -> None:
         """All messages of a queue."""
@@ -103,6 +109,7 @@ class SqliteStore:
     def remove_number(self, queue_id: int) -> None:
         """A queue that is no more."""
         self._numbers.pop(queue_id, None)
+        self._written_off.pop(queue_id, None)
         self._change("DELETE FROM numbers WHERE queue = ?", queue_id)
 
     def save_session(self, session: StoredSession) -> None:
@@ -126,7 +133,7 @@ class SqliteStore:
 
     def when_committed(self, callback: Callable[[], None]) -> None:
         """Call back when everything done so far is on disk; at once when it is."""
-        if not self._has_changes:
+        if not self.has_changes:
             callback()
             return
         self._callbacks.append(callback)
@@ -135,21 +142,27 @@ class SqliteStore:
 
     def close(self) -> None:
         """Commit what there is, and let go of the file."""
+        for queue_id, number in self._numbers.items():
+            self._write_off(queue_id, number)
         self._commit()
         self._database.close()
 
+    def _write_off(self, queue_id: int, number: int) -> None:
+        self._written_off[queue_id] = number
+        self._change("INSERT OR REPLACE INTO numbers VALUES (?, ?)", queue_id, number)
+
     def _change(self, statement: str, *values: object) -> None:
         self._statements.append((statement, values))
-        if not self._has_changes:
+        if not self.has_changes:
             self._request_commit()
 
     def _request_commit(self) -> None:
-        self._has_changes = True
+        self.has_changes = True
         if self._call_soon is not None:
             self._call_soon(self._commit)
 
     def _commit(self) -> None:
-        if not self._has_changes:
+        if not self.has_changes:
             return
         messages = list(self._messages.values())
         try:
@@ -169,22 +182,23 @@ class SqliteStore:
             message.is_stored = True
         self._messages.clear()
         self._gone.clear()
-        self._numbers.clear()
         self._statements.clear()
-        self._has_changes = False
+        self.has_changes = False
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback()
 
     def _write(self, messages: list[BrokeredMessage]) -> None:
-        database = self._database
+        database, gone = self._database, list(self._gone.values())
+        if not self._statements and len(messages) + len(gone) == 1:
+            if messages:
+                database.execute(sqlite_layout.PUT_MESSAGE, to_row(messages[0]))
+            else:
+                database.execute(sqlite_layout.DELETE_MESSAGE, gone[0])
+            return
         database.execute("BEGIN IMMEDIATE")
         for statement, values in self._statements:
             database.execute(statement, values)
-        if messages:
-            database.executemany(sqlite_layout.PUT_MESSAGE, map(to_row, messages))
-        if self._gone:
-            database.executemany("DELETE FROM messages WHERE id = ?", self._gone.values())
-        if self._numbers:
-            database.executemany("INSERT OR REPLACE INTO numbers VALUES (?, ?)", self._numbers.items())
+        database.executemany(sqlite_layout.PUT_MESSAGE, map(to_row, messages))
+        database.executemany(sqlite_layout.DELETE_MESSAGE, gone)
         database.execute("COMMIT")

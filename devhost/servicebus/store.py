@@ -53,6 +53,9 @@ class StoredState:
 class Store(Protocol):
     """Where a broker keeps what must survive. Changes are on disk when a later `when_committed` calls back."""
 
+    has_changes: bool
+    """Whether something is not on disk yet."""
+
     def load(self) -> StoredState:
         """What has survived. Called once, before anything else."""
 
@@ -104,6 +107,8 @@ class Store(Protocol):
 
 class MemoryStore:
     """Keeps nothing: what the broker holds in memory is all there is."""
+
+    has_changes = False
 
     def load(self) -> StoredState:
         """Nothing has survived."""

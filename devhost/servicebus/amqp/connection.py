@@ -82,6 +82,9 @@ class Connection(asyncio.BufferedProtocol):
             _log.exception("A connection of %s ends by a fault of the bus itself. Please report it.", self.peer)
             self.close(AmqpError("amqp:internal-error", "The local Service Bus failed; its log says how."))
         self._flush()
+        if self.container.has_more_to_say:  # send that in the loop turn in which it is said, not in the one behind it
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush)
 
     def pause_writing(self) -> None:
         """The socket is full."""

@@ -15,6 +15,10 @@ class Container(Protocol):
 
     container_id: str
 
+    @property
+    def has_more_to_say(self) -> bool:
+        """Whether it will write to connections from a `call_soon` that it has asked for by now."""
+
     def connected(self, connection: Connection) -> None:
         """A socket was accepted."""
 

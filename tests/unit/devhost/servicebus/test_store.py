@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -92,6 +93,19 @@ def test_numbers_are_not_given_twice(bench: Bench, path: Path) -> None:
     assert bench.take().sequence_number == 3
 
 
+def test_numbers_are_not_given_twice_after_a_kill(bench: Bench, path: Path, tmp_path: Path) -> None:
+    bench.create()
+    given = set()
+    for _ in range(3):
+        bench.send(*["a"] * 150)
+        given |= {delivery.sequence_number for delivery in bench.receive(150, settles=True)}
+        bench.broker.when_committed(lambda: None)
+        path = shutil.copytree(path.parent, tmp_path / str(len(given))) / path.name  # what a kill would have left
+        bench.broker.close()
+        bench.reopen(SqliteStore(path))
+    assert len(given) == 450
+
+
 def test_sessions_and_seen_ids_survive(bench: Bench, path: Path) -> None:
     bench.create(requires_session=True, requires_duplicate_detection=True, duplicate_detection_window=MINUTE)
     bench.send(make("a", message_id="m", session_id="x"))
@@ -167,7 +181,10 @@ def test_clearing_is_for_good(bench: Bench, path: Path) -> None:
 
 
 class FullDisk:
-    """A connection whose commits fail as long as `is_full`; it counts those that do not."""
+    """A connection whose commits fail as long as `is_full`; it counts those that do not.
+
+    A statement outside a transaction is a commit too.
+    """
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -175,7 +192,7 @@ class FullDisk:
         self.commits = 0
 
     def execute(self, statement: str, *arguments: Any) -> Any:
-        if statement == "COMMIT":
+        if statement == "COMMIT" or not self._database.in_transaction and statement.startswith(("INSERT", "DELETE")):
             if self.is_full:
                 raise sqlite3.OperationalError("database or disk is full")
             self.commits += 1

@@ -61,6 +61,7 @@ class Container:
     """Accepts every link to anything but "later" and "never"."""
 
     container_id = "test"
+    has_more_to_say = False
 
     def __init__(self) -> None:
         self.links: dict[str, Any] = {}
