@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -16,7 +16,8 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
-from jobs.settings import settings
+from jobs.errors import SettingMissingError
+from jobs.settings import SERVICE_BUS, STORAGE, settings
 
 if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusClient
@@ -55,7 +56,8 @@ class Clients:
         from azure.servicebus.aio import ServiceBusClient
 
         if connection_string := settings().service_bus_connection_string:
-            return ServiceBusClient.from_connection_string(connection_string, **_BUS_RETRIES)
+            with _named(SERVICE_BUS):
+                return ServiceBusClient.from_connection_string(connection_string, **_BUS_RETRIES)
         return ServiceBusClient(settings().service_bus_host(), self._credential, **_BUS_RETRIES)
 
     @cached_property
@@ -110,7 +112,8 @@ class Clients:
 
     def _service(self, client: type, service: str):
         if connection_string := settings().storage_connection_string:
-            return client.from_connection_string(connection_string, **_RETRIES)
+            with _named(STORAGE):
+                return client.from_connection_string(connection_string, **_RETRIES)
         url = settings().storage_url(service)
         if service == "table":
             return client(endpoint=url, credential=self._credential, **_RETRIES)
@@ -134,6 +137,15 @@ def clients() -> Clients:
         return _by_loop[loop]
     except KeyError:
         return _by_loop.setdefault(loop, Clients())
+
+
+@contextmanager
+def _named(setting: str) -> Iterator[None]:
+    """What the SDKs say of a connection string names no setting."""
+    try:
+        yield
+    except ValueError:
+        raise SettingMissingError(f"{setting} is no connection string: set it to the one that Azure shows") from None
 
 
 async def _unless_it_exists(creation: Awaitable[object]) -> None:

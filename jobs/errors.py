@@ -90,7 +90,7 @@ class JobBusyError(PermanentError):
 
 
 class SettingMissingError(PermanentError):
-    """An app setting that this step needs is not set."""
+    """An app setting that this step needs is not set, or is not what it should be."""
 
 
 class MaxDequeueCountExceededError(TransientError):

@@ -86,10 +86,16 @@ class Settings:
         if self.service_bus_connection_string is None:
             return self.service_bus_host(), AMQPS_PORT
         parts = dict(part.partition("=")[::2] for part in self.service_bus_connection_string.split(";"))
-        endpoint = urlsplit(parts.get("Endpoint", ""))
         # The flag takes TLS away (servicebus-amqp.md §1).
         is_emulator = parts.get("UseDevelopmentEmulator") == "true"
-        return endpoint.hostname or "", (endpoint.port or AMQP_PORT) if is_emulator else AMQPS_PORT
+        try:
+            endpoint = urlsplit(parts["Endpoint"])
+            host, port = endpoint.hostname, endpoint.port or AMQP_PORT
+        except (KeyError, ValueError):
+            host = None
+        if not host:
+            raise SettingMissingError(f"{SERVICE_BUS} names no endpoint: set it to a namespace's connection string")
+        return host, port if is_emulator else AMQPS_PORT
 
 
 @lru_cache(maxsize=1)

@@ -53,12 +53,12 @@ async def ask(method: str, path: str, **params: str) -> Any:
         raise KeyRefusedError(f"{url} wants a function key: set NIGHTSHIFT_KEY")
     try:
         content = json.loads(text)
-    except ValueError:
-        raise RefusedError(f"{url} answered {status}, and no JSON: is NIGHTSHIFT_URL right?") from None
-    if status == 404:
-        raise JobNotFoundError(content["detail"])
-    if status >= 400:
-        raise RefusedError(f"{content['title']}: {content['detail']}")
+        if status == 404:
+            raise JobNotFoundError(content["detail"])
+        if status >= 400:
+            raise RefusedError(f"{content['title']}: {content['detail']}")
+    except (ValueError, KeyError, TypeError):
+        raise RefusedError(f"{url} answered {status}, and not as the app does: is NIGHTSHIFT_URL right?") from None
     return content
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from functools import partial
 
 from jobs import dead_letters, replay
@@ -80,13 +81,15 @@ async def _settle(options: argparse.Namespace, done: str, settle: Settle) -> int
     _check_choice(options)
     if options.dry_run:
         return await _only_list(options)
-    ids = options.ids or [letter.id async for letter in _found(options)]
+    ids = list(dict.fromkeys(options.ids)) or [letter.id async for letter in _found(options)]
     outcomes: list[Outcome] = []
     try:
-        async for outcome in settle(ids):
-            outcomes.append(outcome)
-            if not options.json:
-                print(_line(outcome, done), flush=True)
+        # Closed also when nobody reads on: what it still holds goes to others.
+        async with aclosing(settle(ids)) as settled:
+            async for outcome in settled:
+                outcomes.append(outcome)
+                if not options.json:
+                    print(_line(outcome, done), flush=True)
     finally:
         # Also when the bus goes away in between: what was done is done.
         if options.json:

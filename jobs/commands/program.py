@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError
 from jobs.clients import clients
 from jobs.commands import cancel, dead_letters, list, send, show, stock, wait
 from jobs.commands.options import NOT_DONE
-from jobs.errors import JobError
+from jobs.errors import JobError, SettingMissingError
 
 COMMANDS = (send, list, show, wait, cancel, dead_letters, stock)
 INTERRUPTED = 130
@@ -43,7 +43,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         _use_local_settings()
-        return asyncio.run(_connected(options))
+        code = asyncio.run(_connected(options))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever reads has enough, as `head` has; Python would complain of it once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOT_DONE
+    except UnicodeEncodeError:
+        problem = "what is sent must be text: an argument is not UTF-8"
     except (JobError, OSError) as error:
         problem = str(error)
     except AzureError as error:
@@ -78,6 +86,10 @@ def _use_local_settings() -> None:
     """Take settings from local.settings.json as the host does: what the environment has already, wins."""
     path = Path("local.settings.json")
     if path.exists():
-        for name, value in json.loads(path.read_text()).get("Values", {}).items():
+        try:
+            values = dict(json.loads(path.read_text()).get("Values", {}))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise SettingMissingError(f"local.settings.json cannot be read ({error}): mend it") from None
+        for name, value in values.items():
             if value is not None:
-                os.environ.setdefault(name, value)
+                os.environ.setdefault(name, str(value))

@@ -13,6 +13,7 @@ from jobs.commands.files import read
 from jobs.commands.options import DONE, Commands, add_command
 from jobs.errors import TooLargeError
 from jobs.job import open_envelope, parse
+from jobs.job_message import default_id
 from jobs.links import bus_errors
 
 LARGEST_QUEUE_MESSAGE = 64 * 1024
@@ -59,7 +60,7 @@ async def _to_service_bus(queue: str, fields: dict[str, Any]) -> None:
     from azure.servicebus.exceptions import MessageSizeExceededError
 
     message = ServiceBusMessage(
-        strict_json.canonical(fields), message_id=fields["id"], content_type="application/json"
+        strict_json.canonical(fields), message_id=default_id(fields["id"]), content_type="application/json"
     )
     async with bus_errors(), clients().service_bus.get_queue_sender(queue) as sender:
         try:

@@ -32,7 +32,15 @@ async def test_without_the_gateway_jobs_are_still_accepted(world, monkeypatch):
     assert "SMTP_HOST" in shown["checks"]["mail server"]["problem"]
 
 
-@pytest.mark.parametrize("address", ["Endpoint=sb://127.0.0.1:1;UseDevelopmentEmulator=true;", ""])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "Endpoint=sb://127.0.0.1:1;UseDevelopmentEmulator=true;",
+        "",
+        "nonsense",
+        "Endpoint=sb://127.0.0.1:port;UseDevelopmentEmulator=true;",
+    ],
+)
 async def test_without_the_service_bus_jobs_are_still_accepted(world, monkeypatch, address):
     monkeypatch.setenv("AzureWebJobsServiceBus", address)
     settings.cache_clear()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -90,6 +92,17 @@ def test_filters_choose(box, capsys):
     nothing = {"reason": None, "kind": None, "older_than": None, "limit": None}
     chosen = {"reason": "NotAJob", "kind": None, "older_than": timedelta(hours=2), "limit": 1}
     assert box.filters == [nothing, chosen]
+
+
+@pytest.mark.parametrize("arguments", [["list", "--json"], ["list"], ["discard", "--all"]])
+def test_whoever_reads_may_have_enough(monkeypatch, capfd, arguments):
+    """As `| head` has."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with open(writes, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main(["dead-letters", *arguments]) == 1
+    assert capfd.readouterr().err == ""
 
 
 def test_the_table_says_why_and_what_but_nothing_private(capsys):

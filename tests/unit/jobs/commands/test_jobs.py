@@ -184,8 +184,9 @@ def test_the_function_key_is_sent(api, capsys, monkeypatch, command):
     assert "NIGHTSHIFT_KEY" in err and "secret" not in err
 
 
-def test_another_server_than_the_host_is_no_surprise(api, capsys):
-    api.answers["GET /api/jobs/order/A-1"] = 200, b"<html>"
+@pytest.mark.parametrize("answer", [(200, b"<html>"), (404, {"error": "Not Found"}), (500, [])])
+def test_another_server_than_the_host_is_no_surprise(api, capsys, answer):
+    api.answers["GET /api/jobs/order/A-1"] = answer
     code, _, err = ran(capsys, "show", "order/A-1")
     assert (code, err.count("\n")) == (1, 1) and "NIGHTSHIFT_URL" in err
 

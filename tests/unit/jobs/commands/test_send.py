@@ -126,6 +126,11 @@ class TestToTheBus:
         assert (message.message_id, message.content_type) == ("A-1", "application/json")
         assert json.loads(b"".join(message.body)) == {"kind": "order", "id": "A-1", "input": order("c-1")}
 
+    def test_an_id_that_no_message_can_have_is_sent_all_the_same(self, file, service_bus):
+        assert main(["send", "order", file, "--bus", "--id", "A" * 200]) == 0
+        (message,) = asyncio.run(received(service_bus.connection_string))
+        assert json.loads(b"".join(message.body))["id"] == "A" * 200
+
     def test_a_message_that_is_too_large_is_refused(self, tmp_path, capsys):
         path = tmp_path / "input.json"
         path.write_text(json.dumps({"a": "x" * 300_000}))
@@ -149,6 +154,11 @@ async def received(connection_string: str) -> list:
         client.get_queue_receiver("jobs") as receiver,
     ):
         return await receiver.peek_messages(10)
+
+
+def test_an_argument_that_is_no_text_is_explained(file, capsys):
+    assert main(["send", "order", file, "--id", "\udcff"]) == 1
+    assert capsys.readouterr().err == "error: what is sent must be text: an argument is not UTF-8\n"
 
 
 def test_ctrl_c_ends_it_as_shells_expect(file, monkeypatch, capsys):

@@ -77,6 +77,20 @@ def test_missing_storage_is_named(monkeypatch, capsys):
     assert "AzureWebJobsStorage" in capsys.readouterr().err
 
 
+def test_a_connection_string_that_is_none_is_named(monkeypatch, capsys):
+    monkeypatch.setenv("AzureWebJobsStorage", "nonsense")
+    settings.cache_clear()
+    assert main(["stock", "list"]) == 1
+    assert "AzureWebJobsStorage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"Values": 7}'])
+def test_local_settings_that_cannot_be_read_are_named(tmp_path, capsys, content):
+    (tmp_path / "local.settings.json").write_text(content)
+    assert main(["stock", "list"]) == 1
+    assert "local.settings.json" in capsys.readouterr().err
+
+
 def test_settings_come_from_local_settings_json(monkeypatch, tmp_path, azurite, capsys):
     monkeypatch.delenv("AzureWebJobsStorage")
     settings.cache_clear()
