@@ -94,7 +94,7 @@ def test_filters_choose(box, capsys):
     assert box.filters == [nothing, chosen]
 
 
-@pytest.mark.parametrize("arguments", [["list", "--json"], ["list"], ["discard", "--all"]])
+@pytest.mark.parametrize("arguments", [["list", "--json"], ["discard", "--all"]])
 def test_whoever_reads_may_have_enough(monkeypatch, capfd, arguments):
     """As `| head` has."""
     reads, writes = os.pipe()
