@@ -56,6 +56,8 @@ class Levels:
         default = given.pop("default", None)
         system = logging.INFO if verbose else logging.WARNING
         levels = {"": system if default is None else default, "function": logging.INFO if default is None else default}
+        # The real host has no such libraries: what they say while they work for devhost, listeners say in their own way.
+        levels["host.azure"] = max(levels[""], system)
         levels |= given
         self._by_prefix = sorted(levels.items(), key=lambda item: -len(item[0]))
         self._known: dict[str, int] = {}

@@ -17,6 +17,9 @@ from devhost.context import THREAD_STORAGE
     [
         ({}, False, "Host.http", logging.WARNING),
         ({}, True, "Host.http", logging.INFO),
+        ({"default": "Information"}, False, "Host.http", logging.INFO),
+        ({"default": "Information"}, False, "Host.azure.servicebus", logging.WARNING),
+        ({"default": "Information"}, True, "Host.azure.servicebus", logging.INFO),
         ({}, False, "Function.x", logging.INFO),
         ({}, False, "Function.x.User", logging.INFO),
         ({"default": "Error"}, False, "Host.http", logging.ERROR),
