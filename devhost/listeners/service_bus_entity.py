@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _SESSION_WAIT = 60.0
 """Seconds after which the service says that no session is available; asked again at once."""
-_MISSING = "Declare it in servicebus.json and start the bus again, or create it in the portal"
+_MISSING = "Declare it in servicebus.json and start the bus again, or create it in the portal."
 
 
 class EntityError(DevhostError):
@@ -67,13 +67,13 @@ def is_away(error: Exception) -> bool:
 
 
 def advice(error: Exception) -> str:
-    """What a developer can do about a service that refuses, as the end of a sentence; "" if unknown."""
+    """What a developer can do about a service that refuses, as a sentence; "" if unknown."""
     if isinstance(error, MessagingEntityNotFoundError):
         return _MISSING
     if isinstance(error, MessagingEntityDisabledError):
-        return "Set its status to Active"
+        return "Set its status to Active."
     if isinstance(error, ServiceBusAuthenticationError | ServiceBusAuthorizationError):
-        return "Check name and key in the connection string, and that the entity exists"
+        return "Check name and key in the connection string, and that the entity exists."
     if isinstance(error, ServiceBusError) and "session" in str(error).lower():
-        return "is_sessions_enabled of the trigger must be what RequiresSession of the entity is"
+        return "is_sessions_enabled of the trigger must be what RequiresSession of the entity is."
     return ""
