@@ -119,7 +119,7 @@ def parse(envelope: Envelope, *, source: str = "http", reply_to: str | None = No
     try:
         checked = kind.input_model.model_validate(envelope.input)
     except ValidationError as error:
-        raise invalid(error, f"the input of a {kind.name} job is not right") from None
+        raise invalid(error, f"the input is not right for a job of kind {kind.name}") from None
     return Job(
         kind=kind,
         id=envelope.id,
