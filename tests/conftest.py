@@ -15,6 +15,7 @@ from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from sandbox.in_process import Sandbox
+from tests.impatience import without_naps
 
 if TYPE_CHECKING:
     # Imported for real by pytest, as a plugin: only then can it rewrite the module's asserts.
@@ -99,9 +100,16 @@ def stock(shop_settings) -> Stock:
     return Stock(shop_settings)
 
 
+@pytest.fixture(scope="session")
+def impatience() -> Iterator[None]:
+    """The Service Bus client's links open and close at once."""
+    with without_naps():
+        yield
+
+
 @pytest.fixture
 def open_shop(
-    devhost_host: Callable[..., TestHost], shop_settings, service_bus: InProcessServiceBus
+    devhost_host: Callable[..., TestHost], shop_settings, service_bus: InProcessServiceBus, impatience
 ) -> Iterator[Callable[..., TestHost]]:
     """Starts the app on a host in this process, with a virtual clock; keywords are settings beside the usual ones."""
     opened: list[tuple[TestHost, Any, Any]] = []
