@@ -83,11 +83,11 @@ def _parser() -> argparse.ArgumentParser:
         "--address", metavar="IP", default="127.0.0.1", help="address to listen on (default %(default)s)"
     )
     parser.add_argument(
-        "--port", type=int, metavar="N", default=AMQP_PORT, help="AMQP port; 0: a free one (default %(default)s)"
+        "--port", type=_port, metavar="N", default=AMQP_PORT, help="AMQP port; 0: a free one (default %(default)s)"
     )
     parser.add_argument(
         "--admin-port",
-        type=int,
+        type=_port,
         metavar="N",
         default=ADMIN_PORT,
         help="port of the administration API and of GET /health; 0: a free one (default %(default)s)",
@@ -101,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     kept.add_argument("--memory", action="store_true", help="keep nothing when the bus ends")
     parser.add_argument("--key", default=KEY, help="the shared access key that clients must have (default %(default)s)")
     return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: choose a number from 1 to 65535, or 0 for a free one")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -129,6 +129,13 @@ def test_a_configuration_that_cannot_be_used_is_exit_code_2(config, tmp_path):
     assert "Queues[0].Properties.LockDuration cannot be used: '1m'" in said
 
 
+@pytest.mark.parametrize("option", ["--port", "--admin-port"])
+def test_what_is_no_port_is_exit_code_2(config, option):
+    code, said = refused("--config", config, "--memory", option, "65536")
+    assert code == 2
+    assert f"argument {option}: '65536' is no port" in said
+
+
 def test_a_database_that_does_not_agree_is_exit_code_2(config, tmp_path):
     with Bus("--config", config, *ON_FREE_PORTS) as bus:
         bus.end()
