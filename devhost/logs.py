@@ -56,7 +56,7 @@ class Levels:
         default = given.pop("default", None)
         system = logging.INFO if verbose else logging.WARNING
         levels = {"": system if default is None else default, "function": logging.INFO if default is None else default}
-        # The real host has no such libraries: what they say while they work for devhost, listeners say in their own way.
+        # The real host has no such libraries: what they say while they work for devhost, it says in its own way.
         levels["host.azure"] = max(levels[""], system)
         levels |= given
         self._by_prefix = sorted(levels.items(), key=lambda item: -len(item[0]))

@@ -30,7 +30,8 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(_TEXT_OR_COMMENT.sub(_blank_comment, text))
     except ValueError as error:
-        raise ConfigError(f"{path} is no JSON: {error}.", "Mend the file: it is JSON, so no comma stands after a last item; // comments may stand there.") from None
+        remedy = "Mend the file: no comma may stand after a last item; // comments may stand in it."
+        raise ConfigError(f"{path} is no JSON: {error}.", remedy) from None
 
 
 def _blank_comment(found: re.Match[str]) -> str:
