@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
-from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus import (
+    ServiceBusClient,
+    ServiceBusMessage,
+    ServiceBusReceiver,
+    ServiceBusSender,
+    ServiceBusSubQueue,
+)
 
 if TYPE_CHECKING:
     from devhost.servicebus.in_process import InProcessServiceBus
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -31,20 +33,29 @@ class Dead:
 
 
 class Bus:
-    """The Service Bus that the shop works with, reached with a client that lives for one call."""
+    """The Service Bus that the shop works with. Its links stay open: to open and close one takes more than a second."""
 
     def __init__(self, running: InProcessServiceBus) -> None:
         self._running = running
+        self._senders: dict[str, ServiceBusSender] = {}
+        self._receivers: dict[str, ServiceBusReceiver] = {}
+
+    def __enter__(self) -> Bus:
+        self._client = ServiceBusClient.from_connection_string(self._running.connection_string)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Each takes a second.
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda end: end.close(), [*self._senders.values(), *self._receivers.values()]))
+        self._client.close()
 
     def send(self, queue: str, *messages: ServiceBusMessage) -> None:
         """Send messages, in this order and one by one, since a batch is for one session."""
-
-        async def work(client: ServiceBusClient) -> None:
-            async with client.get_queue_sender(queue) as sender:
-                for message in messages:
-                    await sender.send_messages(message)
-
-        self._with_client(work)
+        if queue not in self._senders:
+            self._senders[queue] = self._client.get_queue_sender(queue)
+        for message in messages:
+            self._senders[queue].send_messages(message)
 
     def waiting(self, queue: str) -> int:
         """How many messages wait in a queue. A client cannot look into one that has sessions."""
@@ -52,6 +63,9 @@ class Bus:
 
     def dead(self, queue: str = "poison-jobs") -> list[Dead]:
         """The dead letters of a queue, at most 100."""
+        if queue not in self._receivers:
+            dead_letters = ServiceBusSubQueue.DEAD_LETTER
+            self._receivers[queue] = self._client.get_queue_receiver(queue, sub_queue=dead_letters)
         return [
             Dead(
                 message.dead_letter_reason,
@@ -59,22 +73,8 @@ class Bus:
                 b"".join(message.body),
                 {_text(name): _text(value) for name, value in (message.application_properties or {}).items()},
             )
-            for message in self._peek_dead(queue)
+            for message in self._receivers[queue].peek_messages(100, sequence_number=1)
         ]
-
-    def _peek_dead(self, queue: str) -> list[ServiceBusReceivedMessage]:
-        async def work(client: ServiceBusClient) -> list[ServiceBusReceivedMessage]:
-            async with client.get_queue_receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver:
-                return await receiver.peek_messages(100)
-
-        return self._with_client(work)
-
-    def _with_client(self, work: Callable[[ServiceBusClient], Awaitable[Answer]]) -> Answer:
-        async def run() -> Answer:
-            async with ServiceBusClient.from_connection_string(self._running.connection_string) as client:
-                return await work(client)
-
-        return asyncio.run(run())
 
 
 def _text(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -22,7 +22,8 @@ def jobs(shop, jobs_of) -> Jobs:
     return jobs_of(shop)
 
 
-@pytest.fixture
-def bus(service_bus) -> Bus:
+@pytest.fixture(scope="session")
+def bus(service_bus) -> Iterator[Bus]:
     """The Service Bus that the shop works with."""
-    return Bus(service_bus)
+    with Bus(service_bus) as seen:
+        yield seen
