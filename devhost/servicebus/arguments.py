@@ -8,6 +8,8 @@ from uuid import UUID
 
 from devhost.servicebus.errors import ArgumentError
 
+_COUNT_LIMIT = 1 << 31
+
 
 class Arguments:
     """The map in a request's body. Whatever is missing or of another type raises ArgumentError."""
@@ -21,6 +23,13 @@ class Arguments:
     def number(self, name: str) -> int:
         """An integer or a timestamp."""
         return self._get(name, int)
+
+    def count(self, name: str) -> int:
+        """How many of something: a number from 0 to 2147483647."""
+        count = self.number(name)
+        if not 0 <= count < _COUNT_LIMIT:
+            raise ArgumentError(f"The request's '{name}' is {count}, which is no count.")
+        return count
 
     def text(self, name: str) -> str:
         """A string."""

@@ -109,8 +109,8 @@ class ManagementNode:
         return {}
 
     def _sessions(self, arguments: Arguments) -> Body | Response:
-        since, skip = arguments.number("last-updated-time"), arguments.number("skip")
-        top = arguments.number("top")
+        since, skip = arguments.number("last-updated-time"), arguments.count("skip")
+        top = arguments.count("top")
         found = self._queue().session_ids(None if since == _ALL_SESSIONS else since, skip, top)
         return {"skip": skip + len(found), "sessions-ids": found} if found else _NO_CONTENT
 

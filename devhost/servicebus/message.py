@@ -37,6 +37,7 @@ _PROPERTIES = (
 _PROPERTY_NAMES = [name for name, _ in _PROPERTIES]
 _SYMBOL_PROPERTIES = ("content_type", "content_encoding")
 _NUMBER = (int, type(None))
+_UBYTE_LIMIT, _UINT_LIMIT, _MOMENT_LIMIT = 1 << 8, 1 << 32, 1 << 63
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -289,9 +290,12 @@ class Message:
         """Raises DecodeError unless everything that is ever looked into, here or by a client, can be decoded."""
         check_sections(self.payload, self._sections)
         if self._header:
-            ttl, priority = self._header_field(2), self._header_field(1)
-            if not isinstance(ttl, _NUMBER) or not isinstance(priority, _NUMBER) or not 0 <= (priority or 0) < 256:
-                raise DecodeError("The header's time to live or priority is no number.")
+            for index, limit in ((1, _UBYTE_LIMIT), (2, _UINT_LIMIT)):
+                number = self._header_field(index)
+                if not isinstance(number, _NUMBER) or not 0 <= (number or 0) < limit:
+                    raise DecodeError("The header's time to live or priority is no number, or out of range.")
+        if (self.scheduled_at or 0) >= _MOMENT_LIMIT:
+            raise DecodeError("The time at which the message is to be enqueued is out of range.")
         for (name, kind), value in zip(_PROPERTIES, self._properties, strict=False):
             if value is not None and not isinstance(value, kind):
                 raise DecodeError(f"The property {name} has a type that it cannot have.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from devhost.servicebus.amqp.outgoing import OutgoingLink
 from devhost.servicebus.amqp.types import Described, Symbol
@@ -36,9 +35,7 @@ class SessionAttach:
         self._broker = broker
         self._queue = queue
         self._link = link
-        self._filters = link.filters()
-        wanted = self._filters[_FILTER]
-        self._is_described = isinstance(wanted, Described)
+        wanted = link.filters()[_FILTER]
         session_id = wanted.value if isinstance(wanted, Described) else wanted
         if not isinstance(session_id, str | None):
             raise InvalidFieldError("A session id is a text; null asks for the next available session.")
@@ -57,15 +54,12 @@ class SessionAttach:
 
     def _grant(self, lock: SessionLock) -> None:
         self._timer.cancel()
-        wanted: Any = lock.session_id
-        if self._is_described:
-            wanted = Described(self._filters[_FILTER].descriptor, wanted)
         receiver = Receiver(self._broker, self._queue, self._link, lock)
         # First the queue: nothing goes out before the link is accepted.
         self._queue.attach(receiver)
         self._link.accept(
             receiver,
-            source=self._link.source_with({**self._filters, _FILTER: wanted}),
+            source=self._link.source_with_filter(_FILTER, lock.session_id),
             properties={_LOCKED_UNTIL: lock.locked_until * _TICKS_PER_MS + _EPOCH_IN_TICKS},
         )
 

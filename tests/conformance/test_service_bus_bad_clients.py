@@ -254,7 +254,17 @@ def send(connect):
     return send
 
 
-@pytest.mark.parametrize("payload", [b"", b"no message", BODY[:-1], composite(Section.PROPERTIES, [encode([])]) + BODY])
+AGES = described(Section.ANNOTATIONS, encode({Symbol("x-opt-scheduled-enqueue-time"): ULong(2**64 - 1)})) + BODY
+"""Scheduled for a moment that no timestamp has."""
+ETERNAL = composite(Section.HEADER, [encode(None), encode(None), encode(ULong(2**32))]) + BODY
+"""A time to live that no header has."""
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"no message", BODY[:-1], composite(Section.PROPERTIES, [encode([])]) + BODY, AGES, ETERNAL],
+    ids=["empty", "text", "cut off", "properties", "scheduled", "time to live"],
+)
 async def test_what_is_no_message(bus, send, payload):
     queue = await bus.queue()
     rejected = send(queue, payload)
@@ -337,7 +347,14 @@ async def test_an_outcome_that_the_bus_does_not_know(bus, connect):
             404,
             "com.microsoft:message-not-found",
         ),
+        ("com.microsoft:schedule-message", {"messages": [{"message": AGES}]}, 400, "amqp:decode-error"),
         ("com.microsoft:get-session-state", {"session-id": "s"}, 400, "amqp:not-allowed"),
+        (
+            "com.microsoft:get-message-sessions",
+            {"last-updated-time": Timestamp(0), "skip": -1, "top": 5},
+            400,
+            "com.microsoft:argument-error",
+        ),
     ],
 )
 async def test_requests_that_fail(connect, operation, body, status, condition):

@@ -8,9 +8,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from devhost.servicebus.amqp import frames
-from devhost.servicebus.amqp.encoder import composite, encode
+from devhost.servicebus.amqp.encoder import composite, map_of_encoded, string
 from devhost.servicebus.amqp.errors import DecodeError
-from devhost.servicebus.amqp.spans import list_spans
+from devhost.servicebus.amqp.spans import list_spans, map_spans, skip
 from devhost.servicebus.amqp.types import Symbol
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ SETTLED, UNSETTLED = 1, 0
 """Sender settle modes: receive-and-delete and peek-lock, for a receiver's link."""
 FIRST, SECOND = 0, 1
 _MIXED = 2
-_DESCRIPTOR_SIZE = 3
+_DESCRIPTOR_AT = 1
 _SOURCE, _COORDINATOR = 0x28, 0x30
 _SOURCE_FIELDS, _FILTER_FIELD = 11, 7
 _log = logging.getLogger("devhost.servicebus")
@@ -64,7 +64,7 @@ class Link:
         self.endpoint = None
         """While the link is pending, what is told when the client gives up waiting."""
         self.state = LinkState.PENDING
-        spans = list_spans(body, _DESCRIPTOR_SIZE)
+        spans = list_spans(body, skip(body, _DESCRIPTOR_AT))
         # Echoed as they came: clients compare addresses as text.
         self._source, self._target = (body[slice(*spans[i])] if i < len(spans) else frames.NULL for i in (5, 6))
 
@@ -79,11 +79,22 @@ class Link:
         filters = self.source[_FILTER_FIELD] if isinstance(self.source, list) and len(self.source) > 7 else None
         return filters if isinstance(filters, dict) else {}
 
-    def source_with(self, filters: dict[Any, Any]) -> bytes:
-        """The encoded source as the client sent it, with another filter set."""
-        fields = [self._source[start:end] for start, end in list_spans(self._source, _DESCRIPTOR_SIZE)]
+    def source_with_filter(self, name: Symbol, text: str) -> bytes:
+        """The encoded source as the client sent it, with `text` as the value of the filter of that name.
+
+        What is not touched is copied unread, so that this cannot fail later than when the filters were read.
+        """
+        source = self._source
+        fields = [source[start:end] for start, end in list_spans(source, skip(source, _DESCRIPTOR_AT))]
+        filters, parts = fields[_FILTER_FIELD], []
+        for key, key_start, value_start, value_end in map_spans(filters, 0):
+            value = filters[value_start:value_end]
+            if key == name:
+                described = filters[value_start : skip(filters, value_start + 1)] if value[0] == 0 else b""
+                value = described + string(text)
+            parts += (filters[key_start:value_start], value)
+        fields[_FILTER_FIELD] = map_of_encoded(parts)
         fields += [frames.NULL] * (_SOURCE_FIELDS - len(fields))
-        fields[_FILTER_FIELD] = encode(filters)
         return composite(_SOURCE, fields)
 
     def accept(

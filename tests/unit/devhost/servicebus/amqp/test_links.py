@@ -48,14 +48,25 @@ async def test_a_refusal_is_an_empty_attach_and_a_detach(peer):
 
 
 async def test_a_link_may_be_accepted_later(peer):
-    assert peer.send(attach("r", 5, RECEIVER, "later"), flow(5, 3)) == []
+    assert peer.send(attach("r", 5, RECEIVER, "later", filters={Symbol("f"): None}), flow(5, 3)) == []
     link = peer.link("r")
     assert link.room == 0
-    link.accept(peer.endpoint("r"), properties={Symbol("p"): 1}, source=link.source_with({Symbol("f"): "v"}))
+    link.accept(peer.endpoint("r"), properties={Symbol("p"): 1}, source=link.source_with_filter(Symbol("f"), "v"))
     (attached,) = await peer.settle()
     assert attached.fields[5].value[7] == {"f": "v"} and len(attached.fields[5].value) == 11
     assert attached.fields[13] == {"p": 1}
     assert link.room == 3
+
+
+@pytest.mark.parametrize("descriptor", [ULong(0x28), ULong(2**64 - 1), Symbol("amqp:source:list")])
+async def test_what_a_filter_set_holds_besides_is_copied_whatever_it_is(peer, descriptor):
+    eccentric = Described(ULong(2**63), ULong(2**64 - 1))
+    filters = {Symbol("f"): Described(ULong(2**63), None), Symbol("g"): eccentric}
+    peer.send(attach("r", 5, RECEIVER, "later", source=Described(descriptor, ["later", *[None] * 6, filters])))
+    link = peer.link("r")
+    link.accept(peer.endpoint("r"), source=link.source_with_filter(Symbol("f"), "v"))
+    (attached,) = await peer.settle()
+    assert attached.fields[5].value[7] == {"f": Described(2**63, "v"), "g": eccentric}
 
 
 async def test_who_waits_for_a_link_may_give_up(peer):
