@@ -52,6 +52,8 @@ class Links:
 
     def __init__(self) -> None:
         self._kept: dict[Link, _Kept] = {}
+        self.failed: Link | None = None
+        """The one that was lent last, if that ended badly: the bus may be there, and not let the app in."""
         self._giving_back: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -66,7 +68,7 @@ class Links:
                 if self._kept.get(link) is not kept:
                     # It was dropped while this task waited for it.
                     continue
-                async with bus_errors():
+                async with self._watched(link), bus_errors():
                     try:
                         if not kept.is_open:
                             await kept.end.__aenter__()
@@ -77,6 +79,15 @@ class Links:
                         self._drop(link, kept)
                         raise
             return
+
+    @asynccontextmanager
+    async def _watched(self, link: Link) -> AsyncIterator[None]:
+        try:
+            yield
+        except ServiceBusUnavailableError:
+            self.failed = link
+            raise
+        self.failed = None
 
     async def open(self, *links: Link) -> None:
         """Open links at the same time, which they do one after the other when they are lent. Raises as `lent` does."""
@@ -137,6 +148,6 @@ async def bus_errors() -> AsyncIterator[None]:
         yield
     except (AzureError, OSError, TimeoutError) as error:
         raise ServiceBusUnavailableError(
-            f"the Service Bus did not do it ({type(error).__name__}): is it running, and does it have the queues of "
-            "servicebus.json? On your own machine `make run` starts it"
+            f"the Service Bus did not do it ({type(error).__name__}): is it running, is AzureWebJobsServiceBus "
+            "right, and does it have the queues of servicebus.json? On your own machine `make run` starts it"
         ) from error

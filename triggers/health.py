@@ -10,7 +10,8 @@ import azure.functions as func
 from azure.core.exceptions import AzureError
 
 from jobs.clients import CONTAINERS, QUEUES, TABLES, clients
-from jobs.errors import SettingMissingError
+from jobs.errors import JobError
+from jobs.links import links
 from jobs.settings import settings
 from triggers.answers import answer_json, answering
 
@@ -43,7 +44,7 @@ async def _check(check: Callable[[], Awaitable[dict[str, Any] | None]]) -> dict[
     try:
         async with asyncio.timeout(PATIENCE):
             return {"ok": True} | (await check() or {})
-    except SettingMissingError as error:
+    except JobError as error:
         return {"ok": False, "problem": str(error)}
     except TimeoutError:
         return {"ok": False, "problem": f"no answer within {PATIENCE:.0f} s"}
@@ -86,6 +87,9 @@ async def _service_bus() -> None:
     # Whether it listens: to open a link takes half a second, and to ask for health should be cheap.
     _, writer = await asyncio.open_connection(*settings().service_bus_address())
     writer.close()
+    # Unless it did not let the app in the last time: then it is worth that.
+    if failed := links().failed:
+        await links().open(failed)
 
 
 async def _mail_server() -> None:

@@ -7,6 +7,8 @@ import socket
 import pytest
 
 from jobs.clients import clients
+from jobs.errors import ServiceBusUnavailableError
+from jobs.links import Link, links
 from jobs.settings import settings
 from tests.unit.triggers.doors import ask, content
 
@@ -46,6 +48,17 @@ async def test_without_the_service_bus_jobs_are_still_accepted(world, monkeypatc
     settings.cache_clear()
     answer = await ask("health")
     assert (answer.status_code, content(answer)["missing"]) == (200, ["service bus"])
+
+
+async def test_a_service_bus_that_did_not_let_the_app_in_is_told_until_it_does(world):
+    with pytest.raises(ServiceBusUnavailableError):
+        await links().open(Link("nowhere"))
+    check = content(await ask("health"))["checks"]["service bus"]
+    assert (check["ok"], "servicebus.json" in check["problem"]) == (False, True)
+    links().failed = Link("jobs")
+    for _ in range(2):
+        assert content(await ask("health"))["checks"]["service bus"] == {"ok": True}
+    assert links().failed is None
 
 
 async def test_a_missing_queue_is_named(world):
