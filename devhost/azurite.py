@@ -95,7 +95,7 @@ class Azurite:
             self.stop()
             raise ServiceUnavailableError(
                 "Azurite did not start. It printed:\n" + "\n".join(self._output),
-                "A port may be taken, or Node older than 20; try the command by hand: " + " ".join(command),
+                "Another Azurite, or a second `make run`, may have one of its ports; or Node is older than 20.",
             )
         return self
 

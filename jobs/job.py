@@ -165,7 +165,9 @@ def invalid(error: ValidationError, message: str) -> InvalidInputError:
     """What pydantic found, by field, without any of the values."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     fields = [
-        {"field": ".".join(map(_named, each["loc"])), "message": each["msg"]} for each in found[:MOST_FIELDS_NAMED]
+        # What our own validators say, pydantic begins with the name of the exception.
+        {"field": ".".join(map(_named, each["loc"])), "message": each["msg"].removeprefix("Value error, ")}
+        for each in found[:MOST_FIELDS_NAMED]
     ]
     named = "; ".join(f"{each['field']}: {each['message']}" if each["field"] else each["message"] for each in fields)
     return InvalidInputError(f"{message}: {named}", fields)

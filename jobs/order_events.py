@@ -34,7 +34,7 @@ class OrderEvent(Input):
     @model_validator(mode="after")
     def _address_where_it_belongs(self) -> OrderEvent:
         if (self.event == "change-address") != (self.address is not None):
-            raise ValueError('"address" belongs to the event "change-address", and to no other')
+            raise ValueError('"address" is required for the event "change-address", and belongs to no other')
         return self
 
 

@@ -181,8 +181,10 @@ class ServiceBusListener:
         elif is_away(error):
             self._host.outages.report(self._entity.namespace.name, error)
         elif str(error) != self._fault:
+            # What the service has said of a token stands only in the error behind the SDK's.
+            said = error.inner_exception or error
             _log.error(
                 "Function '%s' cannot listen to '%s' of %s: %s %s The listener keeps trying.",
-                self._function.name, self._entity.path, self._entity.namespace.name, error, advice(error),
+                self._function.name, self._entity.path, self._entity.namespace.name, said, advice(error),
             )  # fmt: skip
         self._fault = str(error)

@@ -50,7 +50,10 @@ async def ask(method: str, path: str, **params: str) -> Any:
             "or set NIGHTSHIFT_URL to where it is"
         ) from None
     if status in (401, 403):
-        raise KeyRefusedError(f"{url} wants a function key: set NIGHTSHIFT_KEY")
+        raise KeyRefusedError(
+            f"{url} wants a function key, and not the one it got if it got one: set NIGHTSHIFT_KEY "
+            "(devhost keeps its keys in .devhost/keys.json)"
+        )
     try:
         content = json.loads(text)
         if status == 404:
