@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from devhost.servicebus.amqp import frames
 from devhost.servicebus.amqp.errors import DecodeError
 from devhost.servicebus.amqp.link import Endpoint, Link, LinkState
+from devhost.servicebus.amqp.types import is_uint
 
 CREDIT = 1000
 _TOP_UP_AT = CREDIT // 2
@@ -74,7 +75,7 @@ class IncomingLink(Link):
             return
         _, delivery_id, _, message_format, is_settled, has_more = fields[:6]
         if self._current is None:
-            if not isinstance(delivery_id, int) or not isinstance(message_format, int | None):
+            if not is_uint(delivery_id) or not isinstance(message_format, int | None):
                 raise DecodeError("The first TRANSFER of a delivery needs a delivery-id, and its format is a number.")
             self._current = IncomingDelivery(self, delivery_id, message_format or 0, is_settled is True)
             self._count()

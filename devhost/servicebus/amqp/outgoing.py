@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from devhost.servicebus.amqp import frames
 from devhost.servicebus.amqp.errors import DecodeError
 from devhost.servicebus.amqp.link import Endpoint, Link, LinkState
+from devhost.servicebus.amqp.types import is_uint
 
 _WRAP = 0x1_0000_0000
 
@@ -72,7 +73,7 @@ class OutgoingLink(Link):
         """The client grants credit, takes it back, or wants the link drained. Raises DecodeError."""
         if self.state is LinkState.DETACHED:
             return
-        if not isinstance(delivery_count, int | None) or not isinstance(credit, int | None):
+        if not is_uint(delivery_count or 0) or not is_uint(credit or 0):
             raise DecodeError("FLOW needs numbers for delivery-count and link-credit.")
         if credit is not None:
             on_the_way = (self.delivery_count - (delivery_count or 0)) % _WRAP

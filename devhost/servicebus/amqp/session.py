@@ -9,7 +9,7 @@ from devhost.servicebus.amqp import frames
 from devhost.servicebus.amqp.errors import AmqpError, DecodeError
 from devhost.servicebus.amqp.incoming import IncomingLink
 from devhost.servicebus.amqp.outgoing import OutgoingDelivery, OutgoingLink
-from devhost.servicebus.amqp.types import Described
+from devhost.servicebus.amqp.types import Described, is_uint
 
 if TYPE_CHECKING:
     from devhost.servicebus.amqp.connection import Connection
@@ -34,7 +34,7 @@ class Session:
         self.connection = connection
         self.channel = channel
         _, next_outgoing_id, incoming_window = (fields + [None] * 3)[:3]
-        if not isinstance(next_outgoing_id, int) or not isinstance(incoming_window, int):
+        if not is_uint(next_outgoing_id) or not is_uint(incoming_window):
             raise DecodeError("BEGIN needs next-outgoing-id and incoming-window.")
         self._next_incoming_id = next_outgoing_id
         self._next_outgoing_id = 0
@@ -149,7 +149,7 @@ class Session:
 
     def _receive_attach(self, fields: list[Any], body: bytes) -> None:
         name, handle, is_receiver = fields[:3]
-        if not isinstance(name, str) or not isinstance(handle, int) or not isinstance(is_receiver, bool):
+        if not isinstance(name, str) or not is_uint(handle) or not isinstance(is_receiver, bool):
             raise DecodeError("ATTACH needs a name, a handle and a role.")
         if handle in self._links:
             raise SessionError("amqp:session:handle-in-use", f"Handle {handle} is another link's.")
@@ -159,7 +159,7 @@ class Session:
 
     def _receive_flow(self, fields: list[Any]) -> None:
         next_incoming_id, window = fields[0] or 0, fields[1]
-        if not isinstance(window, int) or not isinstance(next_incoming_id, int):
+        if not is_uint(window) or not is_uint(next_incoming_id):
             raise DecodeError("FLOW needs an incoming-window.")
         # Serial numbers: what is on its way to the client is not in its count yet.
         on_the_way = (self._next_outgoing_id - next_incoming_id) % _WRAP

@@ -36,6 +36,11 @@ class UInt(int):
     __slots__ = ()
 
 
+def is_uint(value: Any) -> bool:
+    """Whether a decoded value, whose width is not known any more, can be written as an unsigned 32-bit number."""
+    return isinstance(value, int) and 0 <= value < 0x1_0000_0000
+
+
 class ULong(int):
     """An unsigned 64-bit number."""
 

@@ -112,6 +112,10 @@ async def test_sasl_takes_nothing_but_an_init(new_peer):
         (attach("a", 0, SENDER, "q", snd=9), "amqp:decode-error"),
         (frame(frames.FLOW, None, "much"), "amqp:decode-error"),
         (frame(frames.DISPOSITION, True), "amqp:decode-error"),
+        (frame(frames.BEGIN, None, 2**32, UInt(1), UInt(1), channel=1), "amqp:decode-error"),
+        (frame(frames.BEGIN, None, -1, UInt(1), UInt(1), channel=1), "amqp:decode-error"),
+        (attach("a", 0, SENDER, "q") + frame(frames.TRANSFER, UInt(0), 2**32), "amqp:decode-error"),
+        (attach("a", 0, RECEIVER, "q") + frame(frames.FLOW, *[UInt(0)] * 6, 2**32), "amqp:decode-error"),
     ],
 )
 async def test_faults_end_the_connection_with_their_condition(peer, data, condition, caplog):
