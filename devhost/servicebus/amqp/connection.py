@@ -148,7 +148,8 @@ class Connection(asyncio.BufferedProtocol):
         self._flush_is_due = False
         if self._output:
             output, self._output, self._output_size = self._output, [], 0
-            self._transport.writelines(output)
+            if not self._transport.is_closing():  # a client that is gone needs no more, nor warnings about it
+                self._transport.writelines(output)
 
     # from protocol header to OPEN
 

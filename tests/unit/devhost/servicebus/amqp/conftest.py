@@ -34,6 +34,9 @@ class Transport:
     def abort(self) -> None:
         self.is_closed = True
 
+    def is_closing(self) -> bool:
+        return self.is_closed
+
 
 class Endpoint:
     """Either kind."""

@@ -212,3 +212,10 @@ async def test_nothing_goes_out_while_the_socket_is_full(peer):
 async def test_frames_with_more_header_are_read(peer):
     body = frame(frames.FLOW, None, UInt(9), UInt(0), UInt(9), None, None, None, None, False, True)[8:]
     assert codes(peer.send(frames.HEADER.pack(12 + len(body), 3, 0, 0), b"more", body)) == [frames.FLOW]
+
+
+async def test_nothing_is_written_to_a_socket_that_is_gone(peer):
+    written = len(peer.transport.writes)
+    peer.transport.abort()
+    peer.send(attach("a", 0, SENDER, "q"))
+    assert len(peer.transport.writes) == written
