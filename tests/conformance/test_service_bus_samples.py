@@ -10,7 +10,7 @@ samples that are new or different there run with it. Not run:
 | client_identity_authentication | is about Entra ID, which the local bus does not know |
 | proxy, connection_to_custom_endpoint_address | are about WebSockets, which the local bus does not speak |
 | generate_sas_token_and_authenticate_client, authenticate_client_connstr | open no connection |
-| auto_lock_renew_async | its renewer looks once a second, too seldom for locks that are short enough for a test |
+| auto_lock_renew | sleeps for minutes, and for short locks its renewer looks too seldom; see test_service_bus_locks.py |
 | sample_code_servicebus | snippets for the documentation; as a whole they wait for messages that they have used up |
 """
 
@@ -34,7 +34,7 @@ from tests.conformance.service_bus_tls import Endpoint, write_certificate
 
 WITH_CONNECTION_STRING = "7.12.2"
 AT_ONCE = 8
-LONGEST = ("auto_lock_renew", "deadletter_messages", "session_pool")
+LONGEST = ("deadletter_messages", "session_pool")
 RULES = "topic_subscription_with_rule_operations"
 
 SAMPLES = [
@@ -95,17 +95,6 @@ WITH_TOKEN = [
         leaves={"queue": 1, "sessions": 1, "topic": 1},
     ),
     Sample("send_queue", {"Send message is done": 1, "Thread . sent": 3}, leaves={"queue": 24}, editions=("sync",)),
-    Sample(
-        "auto_lock_renew",
-        {
-            "Complete .*messages": 2,
-            "Intentionally failed to renew lock": 1,
-            "Messages cannot be settled if they have timed out": 1,
-            "Lock renew failure demonstration complete": 1,
-        },
-        leaves={"queue": 1},
-        editions=("sync",),
-    ),
     Sample("authenticate_using_azure_named_key_credential", leaves={"queue": 1}),
     Sample("authenticate_using_azure_sas_credential", leaves={"queue": 1}),
 ]
@@ -116,7 +105,7 @@ CASES = {
     for edition in sample.editions
 }
 QUEUES = [
-    {"Name": f"{case}-{kind}", "Properties": {"LockDuration": "PT3S" if "lock_renew" in case else "PT1M", **properties}}
+    {"Name": f"{case}-{kind}", "Properties": {"LockDuration": "PT1M", **properties}}
     for case in CASES
     for kind, properties in (("queue", {}), ("sessions", {"RequiresSession": True}))
 ]

@@ -321,6 +321,8 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(is_killed=st.booleans())
     def restart(self, is_killed: bool) -> None:
+        # What came due when the invariants looked is on disk, as it is where a server commits in the same loop turn.
+        self.commit()
         if is_killed:
             self.bench.send(make("lost", session_id="x", message_id="lost"))
             self.store._database.close()
