@@ -10,7 +10,7 @@ samples that are new or different there run with it. Not run:
 | client_identity_authentication | is about Entra ID, which the local bus does not know |
 | proxy, connection_to_custom_endpoint_address | are about WebSockets, which the local bus does not speak |
 | generate_sas_token_and_authenticate_client, authenticate_client_connstr | open no connection |
-| auto_lock_renew | sleeps for minutes, and for short locks its renewer looks too seldom; see test_service_bus_locks.py |
+| auto_lock_renew | sleeps for minutes; for short locks its renewer looks too seldom; see test_service_bus_locks.py |
 | sample_code_servicebus | snippets for the documentation; as a whole they wait for messages that they have used up |
 """
 
