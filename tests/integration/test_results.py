@@ -61,7 +61,7 @@ def test_a_large_one_is_behind_a_link(ended, jobs):
     download = httpx.get(status["resultUrl"])
     assert (download.status_code, download.headers["content-type"]) == (200, "application/json")
     assert download.json() == LARGE
-    listed = jobs.shop.get("/api/jobs", params={"kind": "analytics", "top": 1000}).json()["jobs"]
+    listed = jobs.shop.get("/api/jobs", params={"kind": "analytics", "since": status["submittedAt"]}).json()["jobs"]
     (found,) = (job for job in listed if job["id"] == status["id"])
     assert httpx.get(found["resultUrl"]).json() == LARGE
 
