@@ -1,13 +1,24 @@
-"""The local Service Bus that the modules test_service_bus_* share, one for each module, and its clients."""
+"""The local Service Bus that the modules test_service_bus_* share, one for each module; a command's own log."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from devhost.servicebus.in_process import InProcessServiceBus
 from tests.conformance.service_bus import Bus, configuration
+
+
+@pytest.fixture
+def own_log() -> Iterator[None]:
+    """For a command that runs in the test's process: it sends the log to its standard output, which the test ends."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def kinds_of(request: pytest.FixtureRequest) -> dict:

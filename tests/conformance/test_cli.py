@@ -17,6 +17,8 @@ import pytest
 from devhost.cli import main
 from tests.conformance.apps import write_app
 
+pytestmark = pytest.mark.usefixtures("own_log")
+
 ROOT = Path(__file__).resolve().parents[2]
 APP = """
 import asyncio, time

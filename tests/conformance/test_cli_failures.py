@@ -15,6 +15,8 @@ import pytest
 from devhost.cli import main
 from tests.conformance.apps import DURABLE_APP, DURABLE_CLIENT, HEAD, write_app
 
+pytestmark = pytest.mark.usefixtures("own_log")
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
