@@ -8,7 +8,17 @@ from datetime import timedelta
 from activities import analytics, mail
 from jobs.call import Work
 from jobs.errors import UnknownKindError
-from jobs.inputs import AnalyticsInput, Input, MailInput, OrderInput, Sensitive
+from jobs.inputs import (
+    AnalyticsInput,
+    Input,
+    MailInput,
+    OrderImportInput,
+    OrderInput,
+    PhotoInput,
+    RetentionInput,
+    SalesReportInput,
+    Sensitive,
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,34 @@ KINDS = {
             AnalyticsInput,
             deadline=timedelta(minutes=1),
             activity=analytics.record,
+        ),
+        Kind(
+            "photo",
+            "Make thumbnails of a photo, in three sizes and two formats, and a manifest of them.",
+            PhotoInput,
+            deadline=timedelta(minutes=15),
+            orchestrator="photo",
+        ),
+        Kind(
+            "order-import",
+            "Read a file of orders: one order job for each good row, a report of the bad ones.",
+            OrderImportInput,
+            deadline=timedelta(hours=6),
+            orchestrator="order_import",
+        ),
+        Kind(
+            "sales-report",
+            "Report on the sales of one day, as CSV and as a page with a chart.",
+            SalesReportInput,
+            deadline=timedelta(hours=1),
+            orchestrator="sales_report",
+        ),
+        Kind(
+            "retention",
+            "Delete what is past its age: instances, results, claims, rows, uploads.",
+            RetentionInput,
+            deadline=timedelta(hours=2),
+            orchestrator="retention",
         ),
     )
 }

@@ -22,8 +22,17 @@ from jobs.settings import SERVICE_BUS, STORAGE, settings
 if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusClient
 
-TABLES = ("jobs", "stock", "orders", "analytics", "replays")
-CONTAINERS = ("claims", "results", "dead-letters")
+TABLES = ("jobs", "stock", "orders", "analytics", "replays", "sales", "imports", "schedules", "alerts")
+CONTAINERS = (
+    "claims",
+    "results",
+    "dead-letters",
+    "photos",
+    "thumbnails",
+    "order-imports",
+    "import-reports",
+    "reports",
+)
 QUEUES = ("jobs", "jobs-urgent", "jobs-poison", "jobs-urgent-poison", "webjobs-blobtrigger-poison")
 
 _RETRIES = {"retry_total": 2, "initial_backoff": 1, "connection_timeout": 5, "read_timeout": 20}

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
+
+
+def _real_day(text: str) -> str:
+    date.fromisoformat(text)
+    return text
 
 
 class Sensitive:
@@ -29,6 +35,10 @@ Sku = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 Number = Annotated[int, Field(ge=-(2**53), le=2**53)]
+BlobName = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=PRINTABLE)]
+ETag = Annotated[str, StringConstraints(pattern=r'^"?[A-Za-z0-9+/=x-]{1,100}"?$')]
+"""A version of a blob, as storage names it."""
+Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_real_day)]
 Measure = Annotated[float, Field(ge=-(2**53), le=2**53)]
 
 
@@ -91,3 +101,30 @@ class AnalyticsInput(Input):
 
     event: Name
     properties: Annotated[dict[Name, Text | Number | Measure | bool], Field(max_length=50)] = {}
+
+
+class PhotoInput(Input):
+    """One version of a photo that was put into the container `photos`."""
+
+    name: BlobName
+    etag: ETag
+
+
+class OrderImportInput(Input):
+    """One version of a file that was put into the container `order-imports`."""
+
+    name: BlobName
+    etag: ETag
+
+
+class SalesReportInput(Input):
+    """The day (YYYY-MM-DD, in the app's time zone) to report on. `force` makes a report of it once more."""
+
+    day: Day
+    force: bool = False
+
+
+class RetentionInput(Input):
+    """A cleaning up. With `dryRun` it counts what it would delete, and deletes nothing."""
+
+    dry_run: bool = False

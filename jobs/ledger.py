@@ -13,7 +13,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from jobs import strict_json, telemetry
+from jobs import clock, strict_json, telemetry
 from jobs.clients import clients
 from jobs.errors import JobBusyError, JobFinishedError, JobNotFoundError
 
@@ -109,7 +109,7 @@ def written(moment: datetime) -> str:
 
 def now() -> str:
     """The present moment, as the ledger writes it."""
-    return written(datetime.now(UTC))
+    return written(clock.now())
 
 
 async def submit(job: JobRef, digest: str) -> tuple[Entry, bool]:
