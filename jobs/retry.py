@@ -6,7 +6,7 @@ instance, step and attempt. The pause is a Durable timer, which survives a resta
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -83,33 +83,72 @@ def call(
     raise ActivityFailedError(error["type"], error["message"], retryable=error["retryable"])
 
 
-def call_all(context: DurableOrchestrationContext, calls: dict[Activity, dict[str, Any]], policy: RetryPolicy) -> Steps:
-    """Call several activities together, each until it succeeds. `calls`: arguments by activity.
+def call_each(
+    context: DurableOrchestrationContext,
+    calls: Sequence[tuple[Activity, dict[str, Any]]],
+    policy: RetryPolicy,
+    *,
+    window: int | None = None,
+    cancel: TaskBase | None = None,
+    deadline: datetime | None = None,
+    tell: Callable[[int], None] | None = None,
+) -> Steps:
+    """Make several calls (activity, arguments), each until it succeeds: use with `yield from`.
 
-    Returns outcomes by activity, `{"ok": …}` or `{"error": …}`: a failure does not keep the others from finishing.
+    Returns their outcomes in order, `{"ok": …}` or `{"error": …}`: a failure does not keep the others from finishing.
+
+    `window`: how many run at once, all by default. The next begin when all of these have ended, so that a replay of the
+    orchestrator is due once a window and not once a call. `tell` is given the number of calls that are done.
+
+    `cancel`, `deadline`: as in `call`. Raises JobCancelledError and DeadlineExceededError, both between two windows.
     """
-    outcomes: dict[Activity, dict[str, Any]] = {}
-    open_calls = dict(calls)
+    outcomes: dict[int, dict[str, Any]] = {}
+    undone = list(range(len(calls)))
     for attempt in range(1, policy.attempts + 1):
-        tasks = {
-            activity: context.call_activity(activity, {**arguments, "attempt": attempt})
-            for activity, arguments in open_calls.items()
-        }
-        # One that raises ends the wait for all; each says below how it fared.
-        with suppress(Exception):
-            yield context.task_all(list(tasks.values()))
-        pauses = []
-        for activity, task in tasks.items():
-            error, outcome = yield from _settle(task, activity, attempt, policy)
-            outcomes[activity] = outcome
-            if error is None or not error["retryable"]:
-                del open_calls[activity]
-            else:
-                pauses.append(policy.pause(_key(context, activity), attempt, error.get("retryAfter")))
-        if not open_calls or attempt == policy.attempts:
+        pauses: dict[int, timedelta] = {}
+        for some in _windows(undone, window):
+            _go_on(context, cancel, deadline)
+            tasks = {}
+            for number in some:
+                activity, arguments = calls[number]
+                tasks[number] = context.call_activity(activity, {**arguments, "attempt": attempt})
+            yield from _wait_for_all(context, list(tasks.values()), cancel)
+            for number, task in tasks.items():
+                activity, _ = calls[number]
+                error, outcomes[number] = yield from _settle(task, activity, attempt, policy)
+                if error is not None and error["retryable"] and attempt < policy.attempts:
+                    key = f"{_key(context, activity)}/{number}"
+                    pauses[number] = policy.pause(key, attempt, error.get("retryAfter"))
+            if tell:
+                tell(len(outcomes) - len(pauses))
+        undone = list(pauses)
+        if not undone:
             break
-        yield from _pause(context, max(pauses), None)
-    return outcomes
+        yield from _pause(context, max(pauses.values()), cancel)
+    return [outcomes[number] for number in range(len(calls))]
+
+
+def _windows(numbers: list[int], size: int | None) -> list[list[int]]:
+    size = size or max(1, len(numbers))
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
+
+
+def _go_on(context: DurableOrchestrationContext, cancel: TaskBase | None, deadline: datetime | None) -> None:
+    if cancel is not None and cancel.is_completed:
+        raise JobCancelledError("the job was cancelled")
+    if deadline is not None and context.current_utc_datetime > deadline:
+        raise DeadlineExceededError("the job's time was over before all of its parts were done")
+
+
+def _wait_for_all(context: DurableOrchestrationContext, tasks: list[TaskBase], cancel: TaskBase | None) -> Steps:
+    """Wait until all have ended, well or badly; each says later how it fared."""
+    everything = context.task_all(tasks)
+    # One that raises ends the wait for all.
+    with suppress(Exception):
+        if cancel is not None and not cancel.is_completed:
+            # It opens the wait for the cancel, as in `call`; what runs is never cut short.
+            yield context.task_any([everything, cancel])
+        yield everything
 
 
 def _settle(task: TaskBase, activity: Activity, attempt: int, policy: RetryPolicy) -> Steps:

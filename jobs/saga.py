@@ -65,7 +65,7 @@ class Saga:
             raise DeadlineExceededError(f"the job's time was over before {name_of(activity)}")
         if undo:
             self._undos.append((undo, input))
-        self._show(activity, cancellable=not final)
+        self.show(activity, cancellable=not final)
         arguments = self._arguments(activity, input)
         if self._run is None:
             arguments["begin"] = True
@@ -79,11 +79,36 @@ class Saga:
 
         Returns their errors by the name of the activity, as a status shows them: empty when all went well.
         """
-        self._show(next(iter(inputs)), cancellable=False)
-        calls = {activity: self._arguments(activity, input) for activity, input in inputs.items()}
-        outcomes = yield from retry.call_all(self._context, calls, ACTION)
-        errors = {name_of(activity): outcome["error"] for activity, outcome in outcomes.items() if "error" in outcome}
+        self.show(next(iter(inputs)), cancellable=False)
+        calls = [(activity, self._arguments(activity, input)) for activity, input in inputs.items()]
+        outcomes = yield from retry.call_each(self._context, calls, ACTION)
+        found = zip(map(name_of, inputs), outcomes, strict=True)
+        errors = {name: outcome["error"] for name, outcome in found if "error" in outcome}
         return {name: {"type": error["type"], "message": error["message"]} for name, error in errors.items()}
+
+    def each(self, activity: Activity, inputs: Sequence[dict[str, Any]], *, window: int) -> Steps:
+        """Do one step for each of many inputs, at most `window` at once, after the job's first step: fan-out/fan-in.
+
+        Returns the outcomes in order, `{"ok": …}` or `{"error": {type, message, retryable}}`: whether the job can do
+        without those that failed, its orchestrator decides. Nothing of it is undone.
+        Raises JobCancelledError, DeadlineExceededError, both between two windows: hand them to `undo`.
+        """
+        calls = [
+            (activity, self._arguments(activity, input) | {"step": f"{name_of(activity)}.{number}"})
+            for number, input in enumerate(inputs)
+        ]
+        self.show(activity)
+        return (
+            yield from retry.call_each(
+                self._context,
+                calls,
+                ACTION,
+                window=window,
+                cancel=self._cancel,
+                deadline=self._deadline,
+                tell=lambda done: self.show(activity, done / len(calls)),
+            )
+        )
 
     def complete(self, result: Any) -> Steps:
         """End the job as Completed."""
@@ -102,7 +127,7 @@ class Saga:
         while self._undos:
             activity, input = self._undos.pop()
             # To ask again for what is being done is not too late: whoever was not sure of the first time, may.
-            self._show(activity, cancellable=is_cancelled)
+            self.show(activity, cancellable=is_cancelled)
             try:
                 yield from retry.call(self._context, activity, self._arguments(activity, input), DUTY)
             except JobError:
@@ -125,9 +150,9 @@ class Saga:
     def _arguments(self, activity: Activity, input: dict[str, Any]) -> dict[str, Any]:
         return {"job": self._job, "step": name_of(activity), "input": input}
 
-    def _show(self, activity: Activity, *, cancellable: bool) -> None:
-        done = self._plan.index(activity) if activity in self._plan else None
+    def show(self, activity: Activity, fraction: float = 0.0, *, cancellable: bool = True) -> None:
+        """Show in the status that the job is at this step, and how much of it is done, from 0 to 1."""
         progress = {"step": name_of(activity), "cancellable": cancellable}
-        if done is not None:
-            progress["percent"] = 100 * done // len(self._plan)
+        if activity in self._plan:
+            progress["percent"] = int(100 * (self._plan.index(activity) + fraction) / len(self._plan))
         self._context.set_custom_status(progress)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import retry
-from jobs.errors import ActivityFailedError
+from jobs.errors import ActivityFailedError, JobError
 from jobs.retry import RetryPolicy
 from tests.unit.orchestrators.engine import Engine, named
 
@@ -33,8 +35,7 @@ def caller(context):
 
 
 def together(context):
-    outcomes = yield from retry.call_all(context, {WORK: {}, PLAY: {}}, POLICY)
-    return {retry.name_of(activity): outcome for activity, outcome in outcomes.items()}
+    return (yield from retry.call_each(context, [(WORK, {}), (PLAY, {})], POLICY))
 
 
 def script(*outcomes):
@@ -109,18 +110,88 @@ def test_pauses_of_many_instances_spread():
 async def test_together_one_failure_does_not_stop_the_others():
     engine = Engine(together, None, {"work": script(transient(), OK), "play": script(PERMANENT)})
     await engine.run("one")
-    assert engine.output == {"work": OK, "play": PERMANENT}
+    assert engine.output == [OK, PERMANENT]
     assert [name for name, _ in engine.calls] == ["work", "play", "work"]
 
 
 async def test_together_a_crash_is_one_failure_among_others():
     engine = Engine(together, None, {"work": script(ValueError(), ValueError()), "play": script(transient(), OK)})
     await engine.run("one")
-    assert engine.output["play"] == OK
-    assert engine.output["work"]["error"]["type"] == "Unexpected"
+    assert engine.output[1] == OK
+    assert engine.output[0]["error"]["type"] == "Unexpected"
 
 
 async def test_together_gives_up_after_the_last_attempt():
     engine = Engine(together, None, {"work": script(*[transient()] * 4), "play": script(OK)})
     await engine.run("one")
-    assert engine.output == {"work": transient(), "play": OK}
+    assert engine.output == [transient(), OK]
+
+
+def in_windows(context):
+    cancel = context.wait_for_external_event("cancel")
+    told = []
+    calls = [(WORK, {"number": number}) for number in range(5)]
+    deadline = context.current_utc_datetime + timedelta(seconds=context.get_input())
+    try:
+        outcomes = yield from retry.call_each(
+            context, calls, POLICY, window=2, cancel=cancel, deadline=deadline, tell=told.append
+        )
+    except JobError as error:
+        return {"ended": error.type, "told": told}
+    return {"outcomes": outcomes, "told": told}
+
+
+class Window:
+    """An activity that notes its calls, and fails as it is told, by number and attempt."""
+
+    def __init__(self, failures=None):
+        self.failures = failures or {}
+        self.order = []
+
+    async def __call__(self, arguments):
+        number, attempt = arguments["number"], arguments["attempt"]
+        self.order.append((number, attempt))
+        outcome = self.failures.get((number, attempt), {"ok": number})
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+async def windows(work, seconds=60.0, events=None):
+    engine = Engine(in_windows, seconds, {"work": work})
+    engine.events = events or {}
+    return (await engine.run("one")).output
+
+
+async def test_a_window_begins_when_the_one_before_has_ended():
+    work = Window()
+    assert await windows(work) == {"outcomes": [{"ok": n} for n in range(5)], "told": [2, 4, 5]}
+    assert work.order == [(n, 1) for n in range(5)]
+
+
+async def test_what_fails_in_a_window_is_tried_again_after_all_others():
+    work = Window({(0, 1): transient(), (1, 1): PERMANENT, (3, 1): RuntimeError(), (0, 2): transient()})
+    output = await windows(work)
+    assert output["outcomes"] == [{"ok": 0}, PERMANENT, {"ok": 2}, {"ok": 3}, {"ok": 4}]
+    assert work.order == [*((n, 1) for n in range(5)), (0, 2), (3, 2), (0, 3)]
+    assert output["told"] == [1, 2, 3, 4, 5]
+
+
+async def test_a_cancel_lets_the_window_end_and_no_other_begin():
+    work = Window()
+    assert await windows(work, events={"work": "cancel"}) == {"ended": "JobCancelled", "told": [2]}
+    assert work.order == [(0, 1), (1, 1)]
+
+
+async def test_past_the_deadline_no_window_begins():
+    work = Window({(0, 1): transient(), (1, 1): transient()})
+    output = await windows(work, seconds=0.25)
+    assert output["ended"] == "DeadlineExceeded"
+    assert max(attempt for _, attempt in work.order) == 1
+
+
+async def test_nothing_to_do_is_done():
+    def nothing(context):
+        return (yield from retry.call_each(context, [], POLICY))
+
+    assert (await Engine(nothing, None, {}).run("one")).output == []
