@@ -93,6 +93,10 @@ class SettingMissingError(PermanentError):
     """An app setting that this step needs is not set, or is not what it should be."""
 
 
+class BlobChangedError(PermanentError):
+    """The version of a blob that a job is about has been replaced or deleted."""
+
+
 class MaxDequeueCountExceededError(TransientError):
     """A message was delivered as often as the host allows, and something went wrong every time."""
 

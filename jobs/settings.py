@@ -42,6 +42,9 @@ class Settings:
     result_url_lifetime: float = 900.0
     nightshift_url: str = "http://localhost:7071"
     nightshift_key: str | None = None
+    blob_trigger_source: str = "LogsAndContainerScan"
+    """How the host learns of blobs: it looks into the containers itself, or with `EventGrid` is told. Flex Consumption
+    has the latter only (functions-host.md §5)."""
 
     def required(self, name: str) -> str:
         """The value of a setting that the caller cannot do without.
@@ -124,6 +127,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         dead_letter_alert_age=float(text("DEAD_LETTER_ALERT_AGE") or Settings.dead_letter_alert_age),
         nightshift_url=(text("NIGHTSHIFT_URL") or Settings.nightshift_url).rstrip("/"),
         nightshift_key=text("NIGHTSHIFT_KEY"),
+        blob_trigger_source=text("BLOB_TRIGGER_SOURCE") or Settings.blob_trigger_source,
     )
 
 

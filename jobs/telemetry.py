@@ -97,6 +97,11 @@ def poison_ignored(source: str, message_id: str, why: str) -> None:
     _event(logging.INFO, "PoisonIgnored", source=source, messageId=message_id, why=why)
 
 
+def upload_ignored(source: str, why: str) -> None:
+    """The host told of a blob that became no job."""
+    _event(logging.INFO, "UploadIgnored", source=source, why=why)
+
+
 def watched(report: Mapping[str, Any]) -> None:
     """What the watchdog saw and did."""
     _event(logging.INFO, "Watched", **report)
