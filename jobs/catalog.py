@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import attrgetter
 
 from activities import analytics, mail
 from jobs.call import Work
@@ -34,6 +36,8 @@ class Kind:
     """The name of the orchestrator function."""
     activity: Work | None = None
     """The function that does the whole job."""
+    id_of: Callable[[Input], str] | None = None
+    """The id that a job has by its input, so that it is done once whoever asks for it (see `jobs.ids`)."""
 
     @property
     def sensitive_fields(self) -> frozenset[str]:
@@ -86,6 +90,7 @@ KINDS = {
             SalesReportInput,
             deadline=timedelta(hours=1),
             orchestrator="sales_report",
+            id_of=attrgetter("day"),
         ),
         Kind(
             "retention",

@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
+from jobs import clock
+
 
 def _real_day(text: str) -> str:
     date.fromisoformat(text)
@@ -18,7 +20,8 @@ class Sensitive:
     """Marks a field that must not travel in queue messages, the Durable history, logs or statuses."""
 
 
-IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+LONGEST_ID = 80
+IDENTIFIER = rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_ID - 1}}}$"
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 """One line, also to those for whom U+0085 and the separators of Unicode end a line, as for Python's mail library."""
 SENSITIVE = Sensitive()
@@ -118,10 +121,22 @@ class OrderImportInput(Input):
 
 
 class SalesReportInput(Input):
-    """The day (YYYY-MM-DD, in the app's time zone) to report on. `force` makes a report of it once more."""
+    """The day (YYYY-MM-DD, in the app's time zone) to report on.
+
+    `force` makes one more report of it, with an id of its own; of today, which is not over, there are only such.
+    """
 
     day: Day
     force: bool = False
+
+    @model_validator(mode="after")
+    def _has_sales_to_report(self) -> SalesReportInput:
+        today = clock.local_day().isoformat()
+        if self.day > today:
+            raise ValueError("the day is still to come in the app's time zone")
+        if self.day == today and not self.force:
+            raise ValueError("the day is not over in the app's time zone: ask tomorrow, or, for so far, with force")
+        return self
 
 
 class RetentionInput(Input):

@@ -13,7 +13,7 @@ from uuid import uuid4
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
-from jobs import claim_check, strict_json
+from jobs import claim_check, ids, strict_json
 from jobs.catalog import KINDS, Kind, kind_named
 from jobs.errors import InvalidInputError, NotAJobError
 from jobs.inputs import Identifier, Input
@@ -122,7 +122,7 @@ def parse(envelope: Envelope, *, source: str = "http", reply_to: str | None = No
         raise invalid(error, f"the input is not right for a job of kind {kind.name}") from None
     return Job(
         kind=kind,
-        id=envelope.id,
+        id=ids.settled(kind, checked, envelope.id),
         input=checked,
         correlation_id=envelope.correlation_id,
         submitted_at=written(envelope.enqueued_at) if envelope.enqueued_at else now(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 
-from jobs import strict_json
+from jobs import ids, strict_json
 from jobs.errors import NotAJobError
 from jobs.inputs import IDENTIFIER
 from jobs.job import CORRELATION_ID, Envelope, open_envelope
@@ -24,7 +24,8 @@ def read(body: bytes, message_id: str, sent_at: str | None, correlation_id: str 
         raise NotAJobError("the message looks like base64: this app's queues take plain JSON, so send it unencoded")
     fields = strict_json.loads(body)
     if isinstance(fields, dict):
-        fields.setdefault("id", default_id(message_id))
+        if "id" not in fields:
+            fields["id"] = ids.missing(fields, default_id(message_id))
         fields.setdefault("enqueuedAt", sent_at)
         if correlation_id and re.fullmatch(CORRELATION_ID, correlation_id):
             fields.setdefault("correlationId", correlation_id)
@@ -39,7 +40,7 @@ def with_id(body: bytes, message_id: str) -> bytes:
         return body
     if not isinstance(fields, dict) or "id" in fields:
         return body
-    return strict_json.canonical(fields | {"id": default_id(message_id)})
+    return strict_json.canonical(fields | {"id": ids.missing(fields, default_id(message_id))})
 
 
 def default_id(message_id: str) -> str:

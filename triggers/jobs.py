@@ -7,7 +7,7 @@ import azure.durable_functions as df
 import azure.functions as func
 from pydantic import ValidationError
 
-from jobs import cancellation, intake, status, strict_json
+from jobs import cancellation, ids, intake, status, strict_json
 from jobs.catalog import kind_named
 from jobs.errors import JobNotFoundError, NotAJobError, TooLargeError
 from jobs.inputs import IDENTIFIER
@@ -28,11 +28,12 @@ WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
 @answering
 async def submit_job(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     kind = kind_named(req.route_params["kind"])
+    input = _body(req)
     try:
         envelope = Envelope(
             kind=kind.name,
-            id=req.headers.get("Idempotency-Key") or uuid4().hex,
-            input=_body(req),
+            id=req.headers.get("Idempotency-Key") or ids.missing({"kind": kind.name, "input": input}, uuid4().hex),
+            input=input,
             correlation_id=_correlation_id(req),
             priority=req.params.get("priority", "normal"),
         )

@@ -6,12 +6,12 @@ import argparse
 from typing import Any
 from uuid import uuid4
 
-from jobs import strict_json
+from jobs import ids, strict_json
 from jobs.clients import clients
 from jobs.commands import printed
 from jobs.commands.files import read
 from jobs.commands.options import DONE, Commands, add_command
-from jobs.errors import TooLargeError
+from jobs.errors import PermanentError, TooLargeError
 from jobs.job import open_envelope, parse
 from jobs.job_message import default_id
 from jobs.links import bus_errors
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "send", "drop a job into a queue, and print its name", run)
     parser.add_argument("kind", metavar="KIND", help="order, mail, analytics…")
     parser.add_argument("file", metavar="FILE", help="the job's input, JSON; - reads from stdin")
-    parser.add_argument("--id", help="the job's id; without it, each time a new one")
+    parser.add_argument("--id", help="the job's id; without it, what its input says or each time a new one")
     parser.add_argument("--correlation-id", help="found again in the job's logs and in all that it calls")
     parser.add_argument("--check", action="store_true", help="do not send what the app would refuse")
     queues = parser.add_mutually_exclusive_group()
@@ -33,11 +33,15 @@ def add(commands: Commands) -> None:
 
 
 async def run(options: argparse.Namespace) -> int:
-    fields = {"kind": options.kind, "id": options.id or uuid4().hex, "input": strict_json.loads(read(options.file))}
+    fields = {"kind": options.kind, "input": strict_json.loads(read(options.file))}
+    fields["id"] = options.id or ids.missing(fields, uuid4().hex)
     if options.correlation_id:
         fields["correlationId"] = options.correlation_id
-    if options.check:
-        parse(open_envelope(fields))
+    try:
+        fields["id"] = parse(open_envelope(fields)).id
+    except PermanentError:
+        if options.check:
+            raise
     queue = "jobs-urgent" if options.urgent else "jobs"
     await (_to_service_bus if options.bus else _to_storage)(queue, fields)
     if options.json:
