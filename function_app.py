@@ -4,7 +4,7 @@ import azure.durable_functions as df
 
 from activities import analytics, closing, mail, orders, payments, stock
 from orchestrators import order
-from triggers import blobs, dead_letters, health, job_list, jobs, openapi, poison, queues, service_bus
+from triggers import blobs, dead_letters, health, job_list, jobs, openapi, poison, queues, service_bus, timers
 
 app = df.DFApp()
 
@@ -13,6 +13,7 @@ app.register_functions(job_list.blueprint)
 app.register_functions(queues.blueprint)
 app.register_functions(service_bus.blueprint)
 app.register_functions(blobs.blueprint)
+app.register_functions(timers.blueprint)
 app.register_functions(poison.blueprint)
 app.register_functions(dead_letters.blueprint)
 app.register_functions(health.blueprint)

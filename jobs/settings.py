@@ -37,6 +37,10 @@ class Settings:
     """So many dead letters in one queue call for a person."""
     dead_letter_alert_age: float = 86_400.0
     """A dead letter that nobody has looked after for so long calls for a person."""
+    sales_report_schedule: str = "0 0 2 * * *"
+    """NCRONTAB, in the time zone of the process, like the two below."""
+    retention_schedule: str = "0 30 3 * * *"
+    watchdog_schedule: str = "0 * * * * *"
     gateway_timeout: float = 30.0
     smtp_timeout: float = 30.0
     result_url_lifetime: float = 900.0
@@ -125,6 +129,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         service_bus_namespace=text(f"{SERVICE_BUS}__fullyQualifiedNamespace"),
         dead_letter_alert_depth=int(text("DEAD_LETTER_ALERT_DEPTH") or Settings.dead_letter_alert_depth),
         dead_letter_alert_age=float(text("DEAD_LETTER_ALERT_AGE") or Settings.dead_letter_alert_age),
+        sales_report_schedule=text("SALES_REPORT_SCHEDULE") or Settings.sales_report_schedule,
+        retention_schedule=text("RETENTION_SCHEDULE") or Settings.retention_schedule,
+        watchdog_schedule=text("WATCHDOG_SCHEDULE") or Settings.watchdog_schedule,
         nightshift_url=(text("NIGHTSHIFT_URL") or Settings.nightshift_url).rstrip("/"),
         nightshift_key=text("NIGHTSHIFT_KEY"),
         blob_trigger_source=text("BLOB_TRIGGER_SOURCE") or Settings.blob_trigger_source,

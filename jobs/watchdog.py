@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from azure.durable_functions import DurableOrchestrationClient
+
 from jobs import dead_letters, failures, ledger, letters, mover, telemetry
 from jobs.settings import settings
 
@@ -51,6 +53,11 @@ class Report:
         """As it is logged."""
         queues = [asdict(each) for each in self.queues]
         return {"queues": queues, "moved": self.moved, "buried": self.buried, "alerts": self.alerts}
+
+
+async def run(durable: DurableOrchestrationClient) -> None:
+    """What the timer does each minute."""
+    await watch()
 
 
 async def watch(unhurried: timedelta = UNHURRIED) -> Report:

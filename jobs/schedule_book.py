@@ -1,0 +1,111 @@
+"""The book of schedules: since when each is known and when it ran, so that what should have run can be told from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+
+from jobs import clock
+from jobs.clients import clients
+from jobs.ledger import written
+from jobs.timetable import Schedule
+
+HEAD = "head"
+"""The row of a schedule itself. Those of its runs have their scheduled time as the key, which sorts before it."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is known of a schedule, whatever of its runs is still in the book."""
+
+    since: datetime
+    """From when on it has been expected to run: before, there was no app, or another timetable."""
+    last: datetime | None = None
+    """The newest occurrence that has run."""
+    job: str | None = None
+    """The job that it submitted last, as `<kind>/<id>`."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: begun, and done when `completed_at` says so."""
+
+    scheduled_at: datetime
+    started_at: datetime
+    completed_at: datetime | None = None
+    job: str | None = None
+
+
+async def head(schedule: Schedule, since: datetime | None = None) -> Head:
+    """The schedule's own row, which is made if it is not there, or is about another expression."""
+    try:
+        row = await _table().get_entity(schedule.name, HEAD)
+        if row["expression"] == schedule.expression:
+            return _head_of(row)
+    except ResourceNotFoundError:
+        row = {}
+    # Of several hosts that do this at the same time one is right enough, as they differ by moments.
+    row = {
+        "PartitionKey": schedule.name,
+        "RowKey": HEAD,
+        "expression": schedule.expression,
+        "since": written(since or clock.now()),
+    }
+    await _table().upsert_entity(row, mode=UpdateMode.MERGE)
+    return _head_of(await _table().get_entity(schedule.name, HEAD))
+
+
+async def runs(schedule: Schedule, since: datetime, until: datetime) -> dict[datetime, Run]:
+    """The runs whose scheduled times are between two moments, both included, by scheduled time."""
+    query = "PartitionKey eq @name and RowKey ge @since and RowKey le @until"
+    parameters = {"name": schedule.name, "since": written(since), "until": written(until)}
+    found = [_run_of(row) async for row in _table().query_entities(query, parameters=parameters)]
+    return {run.scheduled_at: run for run in found}
+
+
+async def begin(schedule: Schedule, scheduled_at: datetime) -> bool:
+    """Enter a run before it is done. False when it was begun before."""
+    row = {**_keys(schedule, scheduled_at), "startedAt": written(clock.now())}
+    try:
+        await _table().create_entity(row)
+    except ResourceExistsError:
+        return False
+    return True
+
+
+async def complete(schedule: Schedule, scheduled_at: datetime, job: str | None) -> None:
+    """Enter that a run is done, and what job came of it."""
+    outcome = {"job": job} if job else {}
+    row = {**_keys(schedule, scheduled_at), "completedAt": written(clock.now()), **outcome}
+    await _table().upsert_entity(row, mode=UpdateMode.MERGE)
+    newest = (await head(schedule)).last
+    if newest is None or newest < scheduled_at:
+        changes = {"PartitionKey": schedule.name, "RowKey": HEAD, "last": written(scheduled_at), **outcome}
+        await _table().upsert_entity(changes, mode=UpdateMode.MERGE)
+
+
+def _keys(schedule: Schedule, scheduled_at: datetime) -> dict[str, str]:
+    return {"PartitionKey": schedule.name, "RowKey": written(scheduled_at)}
+
+
+def _head_of(row: Mapping[str, Any]) -> Head:
+    return Head(datetime.fromisoformat(row["since"]), _moment(row.get("last")), row.get("job"))
+
+
+def _run_of(row: Mapping[str, Any]) -> Run:
+    moments = datetime.fromisoformat(row["RowKey"]), datetime.fromisoformat(row["startedAt"])
+    return Run(*moments, _moment(row.get("completedAt")), row.get("job"))
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _table() -> TableClient:
+    return clients().table("schedules")

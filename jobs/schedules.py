@@ -1,0 +1,91 @@
+"""Schedules: what a timer does when it fires, once for each of its occurrences, and for those that it missed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from azure.durable_functions import DurableOrchestrationClient
+
+from jobs import clock, intake, schedule_book, watchdog
+from jobs.clients import clients
+from jobs.errors import JobError
+from jobs.job import Envelope, parse
+from jobs.timetable import SCHEDULES, Schedule
+
+EARLY = timedelta(minutes=1)
+"""A host's clock may be so much ahead of this process's."""
+
+ROUTINES: dict[str, Callable[[DurableOrchestrationClient], Awaitable[Any]]] = {"watchdog": watchdog.run}
+"""What is done at once, by schedule; the others submit a job."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One firing of a timer."""
+
+    scheduled_at: datetime
+    """The occurrence that is run, in UTC."""
+    past_due: bool = False
+    """The host has missed it, and perhaps later ones too: it fires once for all of them (functions-host.md §6)."""
+
+
+def tick_of(name: str, status: Mapping[str, str] | None, past_due: bool) -> Tick:
+    """What the host says of a firing. `status`: its ScheduleStatus, whose Next is the occurrence that is run.
+
+    Somebody who runs the function by hand leaves Next in the future, or says nothing: then it is the newest occurrence.
+    """
+    now = clock.now()
+    if status and (text := status.get("Next")):
+        moment = datetime.fromisoformat(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=clock.zone())
+        if moment <= now + EARLY:
+            return Tick(moment, past_due)
+    return Tick(next(SCHEDULES[name].until(now)), past_due)
+
+
+async def run(name: str, tick: Tick, durable: DurableOrchestrationClient) -> None:
+    """Do what is due: this occurrence, and those that were missed if each of them counts.
+
+    Doing it again for the same occurrence does nothing, or submits the job that is there. Raises the first JobError,
+    after all of them were tried.
+    """
+    schedule = SCHEDULES[name]
+    await clients().provide()
+    errors = []
+    for moment in await _due(schedule, tick):
+        try:
+            await _run_one(schedule, moment, durable)
+        except JobError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+async def _due(schedule: Schedule, tick: Tick) -> list[datetime]:
+    now = max(clock.now(), tick.scheduled_at)
+    head = await schedule_book.head(schedule, since=tick.scheduled_at)
+    if not schedule.makes_up:
+        return [next(schedule.until(now)) if tick.past_due else tick.scheduled_at]
+    expected = schedule.expected(head.since, now)
+    first = min([*expected, tick.scheduled_at])
+    runs = await schedule_book.runs(schedule, first, now)
+    done = {moment for moment, run in runs.items() if run.completed_at}
+    return sorted({*expected, tick.scheduled_at} - done)
+
+
+async def _run_one(schedule: Schedule, moment: datetime, durable: DurableOrchestrationClient) -> None:
+    is_new = await schedule_book.begin(schedule, moment)
+    if schedule.kind is None:
+        # Not again: it is no job that could be known again, and the next occurrence is near.
+        if is_new:
+            await ROUTINES[schedule.name](durable)
+            await schedule_book.complete(schedule, moment, None)
+        return
+    # Whoever has begun it may have been killed before the job was there.
+    wanted = schedule.job_at(moment.astimezone(clock.zone()))
+    envelope = Envelope(kind=schedule.kind, id=wanted.id, input=wanted.input)
+    entry = (await intake.submit(parse(envelope, source=f"timer:{schedule.name}"), durable)).entry
+    await schedule_book.complete(schedule, moment, f"{entry.job.kind}/{entry.job.id}")
