@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,91 +15,11 @@ from azure.data.tables.aio import TableClient
 
 from jobs import clock, strict_json, telemetry
 from jobs.clients import clients
+from jobs.entry import CANCELLED, FAILED, FINAL, PENDING, RUNNING, Entry, JobRef, Run, seconds_between
+from jobs.entry import COMPLETED as COMPLETED
 from jobs.errors import JobBusyError, JobFinishedError, JobNotFoundError
 
-PENDING, RUNNING = "Pending", "Running"
-COMPLETED, FAILED, CANCELLED = "Completed", "Failed", "Cancelled"
-FINAL = (COMPLETED, FAILED, CANCELLED)
 STATES = (PENDING, RUNNING, *FINAL)
-
-
-@dataclass(frozen=True)
-class JobRef:
-    """What travels instead of the job: who it is and where the rest lies. Plain JSON values, nothing sensitive."""
-
-    kind: str
-    id: str
-    correlation_id: str
-    submitted_at: str
-    claim: str | None = None
-    """The blob that holds the input, when it must not travel (see `jobs.claim_check`)."""
-    tag: str | None = None
-    """The row's ETag while nobody has begun the job: whoever begins it need not read the row first."""
-    source: str = "http"
-    """The door by which it came: `http`, `storage:<queue>` or `servicebus:<queue>`."""
-    reply_to: str | None = None
-    """The queue in which the sender waits for a reply."""
-    run: int = 1
-    """Rises when a job that was undone is run again, so that its effects can happen again."""
-
-    @property
-    def instance_id(self) -> str:
-        """The id of the job's Durable instance, and the root of its idempotency keys."""
-        return self.of_run(f"{self.kind}-{self.id}")
-
-    def of_run(self, name: str) -> str:
-        """The name, as it is in this run of the job. No id holds a `~`, so no two runs share a name."""
-        return name if self.run == 1 else f"{name}~{self.run}"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row of the ledger. Times are ISO 8601 in UTC with microseconds, so that they sort as text."""
-
-    job: JobRef
-    tag: str
-    """The row's ETag."""
-    state: str
-    digest: str
-    started_at: str | None = None
-    completed_at: str | None = None
-    runner: str | None = None
-    attempt: int = 1
-    result: Any = None
-    result_blob: str | None = None
-    error: dict[str, Any] | None = None
-    is_buried: bool = False
-    """Whether its failure has a dead letter: see `jobs.dead_letters`."""
-    reopened_by: str | None = None
-    """The failure after which it was opened again."""
-
-    @property
-    def is_final(self) -> bool:
-        return self.state in FINAL
-
-    @property
-    def failure(self) -> str | None:
-        """Names this failure of the job, as no other failure of any job is named; None unless it has failed."""
-        return f"{self.job.instance_id}@{self.completed_at}" if self.state == FAILED else None
-
-    @property
-    def wait_seconds(self) -> float | None:
-        """From the submission to the start."""
-        return _seconds(self.job.submitted_at, self.started_at)
-
-    @property
-    def run_seconds(self) -> float | None:
-        """From the start to the end."""
-        return _seconds(self.started_at, self.completed_at)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A job that has begun: what `end` needs to know so as not to read the row again. Without its ETag it must."""
-
-    started_at: str | None
-    tag: str | None
-    attempt: int = 1
 
 
 def written(moment: datetime) -> str:
@@ -127,6 +47,8 @@ async def submit(job: JobRef, digest: str) -> tuple[Entry, bool]:
         row["claim"] = job.claim
     if job.reply_to:
         row["replyTo"] = job.reply_to
+    if job.not_before:
+        row["notBefore"] = job.not_before
     try:
         created = await table().create_entity(row)
     except ResourceExistsError:
@@ -151,7 +73,7 @@ async def begin(job: JobRef, *, runner: str, attempt: int = 1) -> Run:
             started_at = now()
             changes = {"state": RUNNING, "startedAt": started_at, "runner": runner, "attempt": attempt}
             if new_tag := await merge(job, tag, changes):
-                telemetry.job_started(job, wait_seconds=_seconds(job.submitted_at, started_at), attempt=attempt)
+                telemetry.job_started(job, wait_seconds=seconds_between(job.due_at, started_at), attempt=attempt)
                 return Run(started_at, new_tag, attempt)
         entry = await get(job.kind, job.id)
         if entry.job.run != job.run:
@@ -199,8 +121,8 @@ async def end(
     telemetry.job_ended(
         job,
         state,
-        wait_seconds=_seconds(job.submitted_at, run.started_at),
-        run_seconds=_seconds(run.started_at, completed_at),
+        wait_seconds=seconds_between(job.due_at, run.started_at),
+        run_seconds=seconds_between(run.started_at, completed_at),
         attempt=run.attempt,
         error=error,
     )
@@ -272,6 +194,7 @@ def entry_of(row: Mapping[str, Any], tag: str) -> Entry:
             row.get("source", "http"),
             row.get("replyTo"),
             row.get("run", 1),
+            row.get("notBefore"),
         ),
         tag=tag,
         state=row["state"],
@@ -291,9 +214,3 @@ def entry_of(row: Mapping[str, Any], tag: str) -> Entry:
 def _is_of_another_run(entry: Entry, job: JobRef, run: Run | None) -> bool:
     """Whether the job was opened again since, so that this end comes too late."""
     return entry.job.run != job.run or (run is not None and run.started_at != entry.started_at)
-
-
-def _seconds(start: str | None, end: str | None) -> float | None:
-    if start is None or end is None:
-        return None
-    return round(max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()), 3)

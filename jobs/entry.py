@@ -1,0 +1,104 @@
+"""What the ledger says of a job: who it is, how far it has come, how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+PENDING, RUNNING = "Pending", "Running"
+COMPLETED, FAILED, CANCELLED = "Completed", "Failed", "Cancelled"
+FINAL = (COMPLETED, FAILED, CANCELLED)
+
+
+@dataclass(frozen=True)
+class JobRef:
+    """What travels instead of the job: who it is and where the rest lies. Plain JSON values, nothing sensitive."""
+
+    kind: str
+    id: str
+    correlation_id: str
+    submitted_at: str
+    claim: str | None = None
+    """The blob that holds the input, when it must not travel (see `jobs.claim_check`)."""
+    tag: str | None = None
+    """The row's ETag while nobody has begun the job: whoever begins it need not read the row first."""
+    source: str = "http"
+    """The door by which it came: `http`, `storage:<queue>` or `servicebus:<queue>`."""
+    reply_to: str | None = None
+    """The queue in which the sender waits for a reply."""
+    run: int = 1
+    """Rises when a job that was undone is run again, so that its effects can happen again."""
+    not_before: str | None = None
+    """The moment before which it must not start, when its sender named one (see `jobs.delay`)."""
+
+    @property
+    def due_at(self) -> str:
+        """The moment from which on it waits for its start."""
+        return max(self.submitted_at, self.not_before or "")
+
+    @property
+    def instance_id(self) -> str:
+        """The id of the job's Durable instance, and the root of its idempotency keys."""
+        return self.of_run(f"{self.kind}-{self.id}")
+
+    def of_run(self, name: str) -> str:
+        """The name, as it is in this run of the job. No id holds a `~`, so no two runs share a name."""
+        return name if self.run == 1 else f"{name}~{self.run}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the ledger. Times are ISO 8601 in UTC with microseconds, so that they sort as text."""
+
+    job: JobRef
+    tag: str
+    """The row's ETag."""
+    state: str
+    digest: str
+    started_at: str | None = None
+    completed_at: str | None = None
+    runner: str | None = None
+    attempt: int = 1
+    result: Any = None
+    result_blob: str | None = None
+    error: dict[str, Any] | None = None
+    is_buried: bool = False
+    """Whether its failure has a dead letter: see `jobs.dead_letters`."""
+    reopened_by: str | None = None
+    """The failure after which it was opened again."""
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def failure(self) -> str | None:
+        """Names this failure of the job, as no other failure of any job is named; None unless it has failed."""
+        return f"{self.job.instance_id}@{self.completed_at}" if self.state == FAILED else None
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """From the submission to the start, or from the moment before which it must not start."""
+        return seconds_between(self.job.due_at, self.started_at)
+
+    @property
+    def run_seconds(self) -> float | None:
+        """From the start to the end."""
+        return seconds_between(self.started_at, self.completed_at)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job that has begun: what `end` needs to know so as not to read the row again. Without its ETag it must."""
+
+    started_at: str | None
+    tag: str | None
+    attempt: int = 1
+
+
+def seconds_between(start: str | None, end: str | None) -> float | None:
+    """Seconds from one moment to another, never below 0; None unless both are known."""
+    if start is None or end is None:
+        return None
+    return round(max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()), 3)
