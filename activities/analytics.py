@@ -30,9 +30,9 @@ async def sale(call: Call) -> None:
 
 
 async def _insert(call: Call, event: str, properties: dict[str, Any]) -> None:
-    """The day is that of the submission, so that a repetition after midnight meets the same row."""
+    """The day is that on which the job was due, so that a repetition after midnight meets the same row."""
     row = {
-        "PartitionKey": f"{call.job.submitted_at[:10]}.{event}",
+        "PartitionKey": f"{call.job.due_at[:10]}.{event}",
         "RowKey": call.key.replace("/", "."),
         # Not escaped: an event of the allowed size then fits into the 64 KiB of UTF-16 that a property holds.
         "properties": strict_json.canonical(properties).decode(),

@@ -13,12 +13,12 @@ from uuid import uuid4
 
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import bodies, claim_check, dead_letters, job_message, ledger, single_activity, strict_json
+from jobs import bodies, claim_check, dead_letters, delay, job_message, ledger, single_activity, strict_json
 from jobs.catalog import Kind, kind_named
 from jobs.clients import clients
 from jobs.errors import JobConflictError, JobNotFoundError, NotAJobError, PermanentError, TransientError
-from jobs.job import Envelope, Job, parse
-from jobs.ledger import Entry
+from jobs.job import Envelope, Job, Priority, parse
+from jobs.ledger import Entry, JobRef
 from jobs.single_activity import Delivery
 
 
@@ -106,13 +106,13 @@ async def receive_from_bus(body: bytes, delivery: BusDelivery, durable: DurableO
 async def _take(body: bytes, delivery: Delivery, durable: DurableOrchestrationClient) -> None:
     envelope = job_message.read(body, delivery.message_id, delivery.inserted_at)
     if envelope.hand_over:
-        await _take_over(envelope, delivery, durable)
+        await _take_over(body, envelope, delivery, durable)
         return
     job = parse(envelope, source=delivery.source)
     entry = (await _enter(job)).entry
     if await _is_settled(entry):
         return
-    if job.kind.orchestrator:
+    if job.kind.orchestrator or delay.is_early(entry.job):
         await _hand_on(job, entry, durable, may_exist=True)
         return
     # The whole input is here, so its claim is written only if the job fails.
@@ -126,10 +126,12 @@ async def _take_from_bus(body: bytes, delivery: BusDelivery, durable: DurableOrc
         kind, entry = await handed_over(envelope)
         if await _is_settled(entry):
             return
-        if kind.orchestrator:
+        if delay.is_early(entry.job):
+            await delay.schedule(entry.job, body, came_at=delivery.enqueued_at)
+        elif kind.orchestrator:
             await _start_again(envelope, entry, durable)
         else:
-            await clients().queue("jobs").send_message(body.decode())
+            await _enqueue(body, envelope.priority)
         return
     job = parse(envelope, source=delivery.source, reply_to=delivery.reply_to)
     submission = await _enter(job)
@@ -154,10 +156,12 @@ async def _is_settled(entry: Entry) -> bool:
 async def _hand_on(job: Job, entry: Entry, durable: DurableOrchestrationClient, *, may_exist: bool) -> None:
     if entry.state != ledger.PENDING:
         return
-    if job.kind.orchestrator:
+    if delay.is_early(entry.job):
+        await delay.schedule(entry.job, await _hand_over(job, entry.job))
+    elif job.kind.orchestrator:
         await _start(job, entry.job, durable, may_exist=may_exist)
     else:
-        await _enqueue(job, entry.job)
+        await _enqueue(await _hand_over(job, entry.job), job.priority)
 
 
 async def _enter(job: Job) -> Submission:
@@ -170,7 +174,7 @@ async def _enter(job: Job) -> Submission:
     return Submission(entry, is_new)
 
 
-async def _start(job: Job, ref: ledger.JobRef, durable: DurableOrchestrationClient, *, may_exist: bool) -> None:
+async def _start(job: Job, ref: JobRef, durable: DurableOrchestrationClient, *, may_exist: bool) -> None:
     if may_exist and await _instance_exists(durable, ref.instance_id):
         return
     if ref.claim:
@@ -192,7 +196,8 @@ async def _instance_exists(durable: DurableOrchestrationClient, instance_id: str
     return bool(await durable.get_status(instance_id))
 
 
-async def _enqueue(job: Job, ref: ledger.JobRef) -> None:
+async def _hand_over(job: Job, ref: JobRef) -> bytes:
+    """The message that starts a job which is in the ledger. What of its input must not travel is left in its claim."""
     if ref.claim:
         await claim_check.write(ref.claim, job.content)
     message = {
@@ -201,9 +206,14 @@ async def _enqueue(job: Job, ref: ledger.JobRef) -> None:
         "correlationId": ref.correlation_id,
         "input": job.travelling_input,
         "handOver": uuid4().hex,
+        "priority": job.priority,
     }
-    queue = "jobs-urgent" if job.priority == "urgent" else "jobs"
-    await clients().queue(queue).send_message(strict_json.canonical(message).decode())
+    return strict_json.canonical(message)
+
+
+async def _enqueue(message: bytes, priority: Priority) -> None:
+    queue = "jobs-urgent" if priority == "urgent" else "jobs"
+    await clients().queue(queue).send_message(message.decode())
 
 
 async def handed_over(envelope: Envelope) -> tuple[Kind, Entry]:
@@ -217,9 +227,12 @@ async def handed_over(envelope: Envelope) -> tuple[Kind, Entry]:
     raise NotAJobError('"handOver" is for the app itself: leave it out')
 
 
-async def _take_over(envelope: Envelope, delivery: Delivery, durable: DurableOrchestrationClient) -> None:
+async def _take_over(body: bytes, envelope: Envelope, delivery: Delivery, durable: DurableOrchestrationClient) -> None:
     kind, entry = await handed_over(envelope)
     if await _is_settled(entry):
+        return
+    if delay.is_early(entry.job):
+        await delay.schedule(entry.job, body)
         return
     if kind.orchestrator:
         await _start_again(envelope, entry, durable)

@@ -10,10 +10,19 @@ from hashlib import sha256
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
 
-from jobs import claim_check, ids, strict_json
+from jobs import claim_check, clock, delay, ids, strict_json
 from jobs.catalog import KINDS, Kind, kind_named
 from jobs.errors import InvalidInputError, NotAJobError
 from jobs.inputs import Identifier, Input
@@ -40,6 +49,20 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("must be within the years 1 to 9999 in UTC") from None
 
 
+def _moment_to_come(given: object) -> datetime:
+    """A time that may be years ago, but not years ahead. A number is none: nobody could tell what it counts."""
+    try:
+        moment = datetime.fromisoformat(given if isinstance(given, str) else "")
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("must be a time with its offset, as 2026-12-01T08:00:00Z or 2026-12-01T09:00:00+01:00")
+    moment = _in_utc(moment)
+    if moment > clock.now() + delay.LONGEST:
+        raise ValueError("must be at most a year ahead")
+    return moment
+
+
 class Envelope(BaseModel):
     """All about a job but its input: what a queue message says, and what the HTTP door reads from URL and headers."""
 
@@ -55,6 +78,8 @@ class Envelope(BaseModel):
     )
     enqueued_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
     priority: Priority = "normal"
+    not_before: Annotated[datetime, BeforeValidator(_moment_to_come)] | None = None
+    """The job starts no earlier. What is past is no delay."""
     hand_over: Annotated[str, Field(max_length=80)] | None = None
     """Set by the app itself on a job that is already in the ledger: the id of this hand-over."""
 
@@ -69,6 +94,8 @@ class Job:
     correlation_id: str
     submitted_at: str = field(default_factory=now)
     priority: Priority = "normal"
+    not_before: str | None = None
+    """The moment before which it must not start, as the ledger writes it."""
     source: str = "http"
     """The door by which it came (see `JobRef.source`)."""
     reply_to: str | None = None
@@ -108,6 +135,7 @@ class Job:
             self.claim,
             source=self.source,
             reply_to=self.reply_to,
+            not_before=self.not_before,
         )
 
 
@@ -127,6 +155,7 @@ def parse(envelope: Envelope, *, source: str = "http", reply_to: str | None = No
         correlation_id=envelope.correlation_id,
         submitted_at=written(envelope.enqueued_at) if envelope.enqueued_at else now(),
         priority=envelope.priority,
+        not_before=written(envelope.not_before) if envelope.not_before else None,
         source=source,
         reply_to=reply_to,
     )

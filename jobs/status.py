@@ -65,6 +65,8 @@ async def describe(entry: Entry, durable: DurableOrchestrationClient | None) -> 
         "waitSeconds": entry.wait_seconds,
         "runSeconds": entry.run_seconds,
     }
+    if entry.job.not_before:
+        status["notBefore"] = entry.job.not_before
     if entry.job.reply_to:
         status["replyTo"] = entry.job.reply_to
     if entry.result_blob:

@@ -34,8 +34,14 @@ def about(job: JobRef, **fields: Any) -> Iterator[None]:
         _context.reset(token)
 
 
+def job_delayed(job: JobRef) -> None:
+    """The job waits for the moment before which it must not start."""
+    with about(job):
+        _event(logging.INFO, "JobDelayed", notBefore=job.not_before)
+
+
 def job_started(job: JobRef, *, wait_seconds: float, attempt: int) -> None:
-    """The job has begun. `wait_seconds`: since it was submitted."""
+    """The job has begun. `wait_seconds`: since it was submitted, or since the moment before which it must not start."""
     with about(job):
         _event(logging.INFO, "JobStarted", waitSeconds=wait_seconds, attempt=attempt)
 

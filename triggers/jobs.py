@@ -36,6 +36,7 @@ async def submit_job(req: func.HttpRequest, client: df.DurableOrchestrationClien
             input=input,
             correlation_id=_correlation_id(req),
             priority=req.params.get("priority", "normal"),
+            not_before=_moment(req.params.get("notBefore")),
         )
     except ValidationError as error:
         raise invalid(error, "the request is not right") from None
@@ -90,6 +91,11 @@ def _body(req: func.HttpRequest) -> dict:
     if not isinstance(value, dict):
         raise NotAJobError("the input of a job is a JSON object")
     return value
+
+
+def _moment(text: str | None) -> str | None:
+    """The time in a query, in which a `+` that nobody escaped has become a blank."""
+    return text and re.sub(r" (\d\d:?\d\d)$", r"+\1", text)
 
 
 def _correlation_id(req: func.HttpRequest) -> str:
