@@ -1,4 +1,4 @@
-"""Azure Storage as devhost reaches it: accounts from connections, and a lean queue client."""
+"""Azure Storage as devhost reaches it: accounts from connections, and lean clients of queues and blobs."""
 
 from devhost.storage.accounts import StorageAccounts
 

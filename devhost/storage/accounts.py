@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from devhost.storage.blob_service import BlobService
 from devhost.storage.connections import Account, parse_account
 from devhost.storage.queue_service import QueueService
 
@@ -20,6 +21,7 @@ class StorageAccounts:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._queues: dict[Account, QueueService] = {}
+        self._blob_services: dict[Account, BlobService] = {}
         self._blobs: dict[Account, BlobServiceClient] = {}
         self._tables: dict[Account, TableServiceClient] = {}
 
@@ -36,6 +38,13 @@ class StorageAccounts:
         if account not in self._queues:
             self._queues[account] = QueueService(account)
         return self._queues[account]
+
+    def blob_service(self, connection: str | None = None) -> BlobService:
+        """The blob service of a connection, for the few operations that must be quick; raises what account() raises."""
+        account = self.account(connection)
+        if account not in self._blob_services:
+            self._blob_services[account] = BlobService(account)
+        return self._blob_services[account]
 
     def blobs(self, connection: str | None = None) -> BlobServiceClient:
         """The blob service of a connection (Azure SDK, asynchronous); raises what account() raises."""
@@ -61,8 +70,9 @@ class StorageAccounts:
 
     async def close(self) -> None:
         """Close every connection; everything can be used, or asked for, again."""
-        for client in (*self._queues.values(), *self._blobs.values(), *self._tables.values()):
+        lean = (*self._queues.values(), *self._blob_services.values())
+        for client in (*lean, *self._blobs.values(), *self._tables.values()):
             await client.close()
-        # The SDK's clients are of no use once closed; a QueueService opens a new session.
+        # The SDK's clients are of no use once closed; the lean ones open a new session.
         self._blobs.clear()
         self._tables.clear()

@@ -1,52 +1,20 @@
-"""One account's queue service over one shared HTTP session: authorised requests, and errors by their kind.
-
-The Azure SDK costs 1 to 3 ms of CPU a call, more than all the rest of a queue-triggered invocation. A plain request
-costs a fraction of it; the library still does all the signing, by an account SAS that is made rarely and reused.
-"""
+"""The queue service of a storage account, as its queues."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import time
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from xml.etree import ElementTree
-
-import aiohttp
-from yarl import URL
-
 from devhost.storage.connections import Account
-from devhost.storage.errors import InvalidConnectionError, StorageError, StorageUnavailableError
 from devhost.storage.queue import Queue
-
-API_VERSION = "2025-11-05"
-"""The newest version that the pinned Azurite 3.35 knows; Azure serves it as well."""
-
-_SAS_LIFETIME = timedelta(hours=12)
-_CLOCK_SKEW = timedelta(minutes=15)
-_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
-# Azurite closes a connection after 5 idle seconds; leaving first avoids writing into one that is just being closed.
-_KEEP_ALIVE = 4.0
-_FIRST_RETRY, _LONGEST_RETRY = 0.2, 3.2
+from devhost.storage.service import StorageService
 
 
-class QueueService:
-    """The queues of one account. Belongs to the event loop that first uses it."""
+class QueueService(StorageService):
+    """The queues of one account."""
+
+    kind = "queue"
 
     def __init__(self, account: Account) -> None:
         """Raises InvalidConnectionError if the account has no queue endpoint."""
-        if not account.queue_endpoint:
-            raise InvalidConnectionError(
-                "The storage connection names no queue endpoint.", "Add QueueEndpoint=... to the connection string."
-            )
-        self.endpoint = account.queue_endpoint
-        self.name = f"Queue storage at {self.endpoint}"
-        """What an outage of this service is reported under."""
-        self._account = account
-        self._token = account.sas
-        self._renew_at = float("inf") if account.sas else 0.0
-        self._session: aiohttp.ClientSession | None = None
+        super().__init__(account)
         self._queues: dict[str, Queue] = {}
 
     def queue(self, name: str) -> Queue:
@@ -55,82 +23,3 @@ class QueueService:
         if name not in self._queues:
             self._queues[name] = Queue(self, name)
         return self._queues[name]
-
-    async def request(
-        self, method: str, path: str, query: str = "", body: bytes | None = None, patience: float = 0.0
-    ) -> tuple[Mapping[str, str], bytes]:
-        """Send one request and return the answer's headers and body.
-
-        `path` and `query` are already percent-encoded. A service that does not answer is asked again, with growing
-        pauses, for up to `patience` seconds. Raises StorageUnavailableError, or StorageError for any other refusal.
-        """
-        give_up = time.monotonic() + patience
-        pause = _FIRST_RETRY
-        while True:
-            try:
-                return await self._send(method, path, query, body)
-            except StorageUnavailableError:
-                if time.monotonic() + pause > give_up:
-                    raise
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_RETRY)
-
-    async def close(self) -> None:
-        """Close the connections; the service can be used again."""
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
-
-    async def _send(self, method: str, path: str, query: str, body: bytes | None) -> tuple[Mapping[str, str], bytes]:
-        separator = "&" if query else ""
-        url = URL(f"{self.endpoint}/{path}?{query}{separator}{self._authorization()}", encoded=True)
-        try:
-            async with self._open_session().request(method, url, data=body) as response:
-                answer = await response.read()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise StorageUnavailableError(
-                f"{self.name} does not answer ({str(error) or type(error).__name__}).",
-                "For local storage start Azurite (npx azurite --skipApiVersionCheck); otherwise check the connection.",
-            ) from error
-        if response.status < 300:
-            return response.headers, answer
-        refusal = StorageError(response.status, response.headers.get("x-ms-error-code", ""), _message(answer))
-        if response.status >= 500 or response.status == 429:
-            raise StorageUnavailableError(f"{self.name} cannot serve the request ({refusal}).") from refusal
-        raise refusal
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(keepalive_timeout=_KEEP_ALIVE),
-                headers={"x-ms-version": API_VERSION},
-                timeout=_TIMEOUT,
-            )
-        return self._session
-
-    def _authorization(self) -> str:
-        now = time.time()
-        if now >= self._renew_at:
-            # Imported here because it takes longer than everything else that a host without queues needs.
-            from azure.storage.queue import AccountSasPermissions, ResourceTypes, generate_account_sas
-
-            moment = datetime.fromtimestamp(now, UTC)
-            self._token = generate_account_sas(
-                self._account.name,
-                self._account.key,
-                resource_types=ResourceTypes(container=True, object=True),
-                permission=AccountSasPermissions(
-                    read=True, add=True, create=True, write=True, update=True, process=True, delete=True, list=True
-                ),
-                start=moment - _CLOCK_SKEW,
-                expiry=moment + _SAS_LIFETIME,
-            )
-            self._renew_at = now + _SAS_LIFETIME.total_seconds() / 2
-        return self._token
-
-
-def _message(answer: bytes) -> str:
-    text = answer.decode("utf-8", "replace")
-    with contextlib.suppress(ElementTree.ParseError):
-        text = ElementTree.fromstring(answer).findtext("Message") or text
-    return text.partition("\n")[0][:300]

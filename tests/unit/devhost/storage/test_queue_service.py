@@ -11,7 +11,8 @@ from aiohttp.test_utils import TestServer
 
 from devhost.storage.connections import DEVELOPMENT_KEY, Account
 from devhost.storage.errors import StorageError, StorageUnavailableError
-from devhost.storage.queue_service import API_VERSION, QueueService
+from devhost.storage.queue_service import QueueService
+from devhost.storage.service import API_VERSION
 
 pytestmark = pytest.mark.anyio
 
