@@ -34,6 +34,16 @@ def now() -> str:
 
 async def submit(job: JobRef, digest: str) -> tuple[Entry, bool]:
     """Insert a row for the job unless there is one. Returns the row, and whether it is new."""
+    row = row_of(job, digest)
+    try:
+        created = await table().create_entity(row)
+    except ResourceExistsError:
+        return await get(job.kind, job.id), False
+    return entry_of(row, created["etag"]), True
+
+
+def row_of(job: JobRef, digest: str) -> dict[str, Any]:
+    """The row of a job that is new."""
     row = {
         "PartitionKey": job.kind,
         "RowKey": job.id,
@@ -49,11 +59,7 @@ async def submit(job: JobRef, digest: str) -> tuple[Entry, bool]:
         row["replyTo"] = job.reply_to
     if job.not_before:
         row["notBefore"] = job.not_before
-    try:
-        created = await table().create_entity(row)
-    except ResourceExistsError:
-        return await get(job.kind, job.id), False
-    return entry_of(row, created["etag"]), True
+    return row
 
 
 async def get(kind: str, id: str) -> Entry:
