@@ -22,6 +22,10 @@ from jobs.ledger import Entry, JobRef
 from jobs.single_activity import Delivery
 
 
+URGENT = "jobs-urgent"
+"""The queue that no backlog of `jobs` holds up."""
+
+
 @dataclass(frozen=True)
 class Submission:
     """What became of a submission: the job's row, and whether this submission made it."""
@@ -108,6 +112,9 @@ async def _take(body: bytes, delivery: Delivery, durable: DurableOrchestrationCl
     if envelope.hand_over:
         await _take_over(body, envelope, delivery, durable)
         return
+    if delivery.queue == URGENT:
+        # So that it is urgent still when its time has come.
+        envelope = envelope.model_copy(update={"priority": "urgent"})
     job = parse(envelope, source=delivery.source)
     entry = (await _enter(job)).entry
     if await _is_settled(entry):
@@ -212,7 +219,7 @@ async def _hand_over(job: Job, ref: JobRef) -> bytes:
 
 
 async def _enqueue(message: bytes, priority: Priority) -> None:
-    queue = "jobs-urgent" if priority == "urgent" else "jobs"
+    queue = URGENT if priority == "urgent" else "jobs"
     await clients().queue(queue).send_message(message.decode())
 
 

@@ -53,12 +53,21 @@ def span(text: str) -> timedelta:
 
 def moment(text: str) -> str:
     """A moment as ISO 8601 has it, in UTC unless it says otherwise, or a span of time before now."""
+    return _moment(text, lambda: datetime.now(UTC) - span(text), "2h for two hours ago")
+
+
+def moment_to_come(text: str) -> str:
+    """A moment as ISO 8601 has it, in UTC unless it says otherwise, or + and a span of time from now on."""
+    return _moment(text, lambda: datetime.now(UTC) + span(text.removeprefix("+")), "+2h for in two hours")
+
+
+def _moment(text: str, otherwise: Callable[[], datetime], example: str) -> str:
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
         try:
-            given = datetime.now(UTC) - span(text)
+            given = otherwise()
         except (argparse.ArgumentTypeError, OverflowError):
-            message = f"{text!r} is no time: write 2026-11-22T10:00:00Z, or 2h for two hours ago"
+            message = f"{text!r} is no time: write 2026-11-22T10:00:00Z, or {example}"
             raise argparse.ArgumentTypeError(message) from None
     return (given if given.tzinfo else given.replace(tzinfo=UTC)).isoformat()

@@ -10,7 +10,7 @@ from jobs import ids, strict_json
 from jobs.clients import clients
 from jobs.commands import printed
 from jobs.commands.files import read
-from jobs.commands.options import DONE, Commands, add_command
+from jobs.commands.options import DONE, Commands, add_command, moment_to_come
 from jobs.errors import PermanentError, TooLargeError
 from jobs.job import open_envelope, parse
 from jobs.job_message import default_id
@@ -26,6 +26,12 @@ def add(commands: Commands) -> None:
     parser.add_argument("file", metavar="FILE", help="the job's input, JSON; - reads from stdin")
     parser.add_argument("--id", help="the job's id; without it, what its input says or each time a new one")
     parser.add_argument("--correlation-id", help="found again in the job's logs and in all that it calls")
+    parser.add_argument(
+        "--not-before",
+        type=moment_to_come,
+        metavar="TIME",
+        help="the job starts no earlier, a year from now at most: 2026-12-01T08:00Z, or +10m; it can be cancelled before",
+    )
     parser.add_argument("--check", action="store_true", help="do not send what the app would refuse")
     queues = parser.add_mutually_exclusive_group()
     queues.add_argument("--urgent", action="store_true", help="into jobs-urgent, which no backlog of jobs holds up")
@@ -37,6 +43,8 @@ async def run(options: argparse.Namespace) -> int:
     fields["id"] = options.id or ids.missing(fields, uuid4().hex)
     if options.correlation_id:
         fields["correlationId"] = options.correlation_id
+    if options.not_before:
+        fields["notBefore"] = options.not_before
     try:
         fields["id"] = parse(open_envelope(fields)).id
     except PermanentError:
