@@ -21,7 +21,6 @@ from jobs.job import Envelope, Job, Priority, parse
 from jobs.ledger import Entry, JobRef
 from jobs.single_activity import Delivery
 
-
 URGENT = "jobs-urgent"
 """The queue that no backlog of `jobs` holds up."""
 

@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
         "--not-before",
         type=moment_to_come,
         metavar="TIME",
-        help="the job starts no earlier, a year from now at most: 2026-12-01T08:00Z, or +10m; it can be cancelled before",
+        help="the job starts no earlier, within a year: 2026-12-01T08:00Z, or +10m; until then it can be cancelled",
     )
     parser.add_argument("--check", action="store_true", help="do not send what the app would refuse")
     queues = parser.add_mutually_exclusive_group()
