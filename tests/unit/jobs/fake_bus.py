@@ -28,6 +28,7 @@ class Received:
     delivery_count: int = 0
     dead_letter_reason: str | None = None
     dead_letter_error_description: str | None = None
+    scheduled_enqueue_time_utc: datetime | None = None
 
 
 @dataclass
@@ -73,7 +74,9 @@ class FakeBus:
         self._number += 1
         properties = {_bytes(name): _bytes(value) for name, value in (message.application_properties or {}).items()}
         about = (message.session_id, message.reply_to, message.correlation_id)
-        queue.active.append(Received(self._number, message.message_id, properties, list(message.body), *about))
+        received = Received(self._number, message.message_id, properties, list(message.body), *about)
+        received.scheduled_enqueue_time_utc = message.scheduled_enqueue_time_utc
+        queue.active.append(received)
 
 
 async def restarted(bus: FakeBus) -> None:
