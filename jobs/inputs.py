@@ -16,6 +16,13 @@ def _real_day(text: str) -> str:
     return text
 
 
+def _no_steps(name: str) -> str:
+    """An HTTP client takes the steps `.` and `..` in the name for its own, and would ask for a blob elsewhere."""
+    if {".", ".."} & set(name.split("/")):
+        raise ValueError("must not have '.' or '..' between slashes")
+    return name
+
+
 class Sensitive:
     """Marks a field that must not travel in queue messages, the Durable history, logs or statuses."""
 
@@ -38,7 +45,9 @@ Sku = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 Number = Annotated[int, Field(ge=-(2**53), le=2**53)]
-BlobName = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=PRINTABLE)]
+BlobName = Annotated[
+    str, StringConstraints(min_length=1, max_length=1024, pattern=PRINTABLE), AfterValidator(_no_steps)
+]
 ETag = Annotated[str, StringConstraints(pattern=r'^"?[A-Za-z0-9+/=x-]{1,100}"?$')]
 """A version of a blob, as storage names it."""
 Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_real_day)]
