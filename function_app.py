@@ -2,8 +2,8 @@
 
 import azure.durable_functions as df
 
-from activities import analytics, closing, mail, orders, payments, photos, stock
-from orchestrators import order, photo
+from activities import analytics, closing, mail, orders, payments, photos, reports, stock
+from orchestrators import order, photo, sales_report
 from triggers import blobs, dead_letters, health, job_list, jobs, openapi, poison, queues, service_bus, timers
 
 app = df.DFApp()
@@ -21,11 +21,13 @@ app.register_functions(openapi.blueprint)
 
 app.register_functions(order.blueprint)
 app.register_functions(photo.blueprint)
+app.register_functions(sales_report.blueprint)
 
 app.register_functions(stock.blueprint)
 app.register_functions(payments.blueprint)
 app.register_functions(orders.blueprint)
 app.register_functions(photos.blueprint)
+app.register_functions(reports.blueprint)
 app.register_functions(mail.blueprint)
 app.register_functions(analytics.blueprint)
 app.register_functions(closing.blueprint)

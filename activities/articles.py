@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Annotated
 
+from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from pydantic import Field
 
@@ -30,6 +32,11 @@ async def put(article: Article) -> None:
     await clients().table("stock").upsert_entity(row, mode=UpdateMode.REPLACE)
 
 
+async def names(skus: Iterable[str]) -> dict[str, str]:
+    """The names of articles by sku; those that the shop no longer has are left out."""
+    return {sku: name for sku, name in await asyncio.gather(*map(_named, skus)) if name is not None}
+
+
 async def on_sale() -> AsyncIterator[tuple[Article, int]]:
     """Every article, by sku, and how many pieces orders hold of it."""
     held: dict[str, int] = defaultdict(int)
@@ -41,3 +48,10 @@ async def on_sale() -> AsyncIterator[tuple[Article, int]]:
             held[row["PartitionKey"]] += row["quantity"]
     for article in articles:
         yield article, held[article.sku]
+
+
+async def _named(sku: str) -> tuple[str, str | None]:
+    try:
+        return sku, (await clients().table("stock").get_entity(sku, STOCK, select=["name"]))["name"]
+    except ResourceNotFoundError:
+        return sku, None

@@ -6,6 +6,7 @@ from hashlib import sha256
 import aiosmtplib
 import azure.durable_functions as df
 
+from jobs import money
 from jobs.call import Call, outcome
 from jobs.errors import PermanentError, TransientError
 from jobs.inputs import MailInput, OrderInput
@@ -30,27 +31,32 @@ async def mail_confirmation(call: dict) -> dict:
 async def send(call: Call) -> None:
     """The whole of a `mail` job."""
     mail = await call.job_input(MailInput)
-    await _deliver(call, mail.to, mail.subject, mail.text)
+    await deliver(mail.to, mail.subject, mail.text, key=call.key, correlation_id=call.job.correlation_id)
 
 
 async def confirm(call: Call) -> None:
     """Tell the customer that the order is on its way. Input: `total` in minor units, `currency`."""
     order = await call.job_input(OrderInput)
-    total = f"{call.input['total'] / 100:.2f} {call.input['currency']}"
+    currency = call.input["currency"]
+    total = f"{money.written(call.input['total'], currency)} {currency}"
     lines = "\n".join(f"{line.quantity:5} x {line.sku}" for line in order.lines)
     text = f"Dear {order.customer.name},\n\nthank you for your order {call.job.id}:\n\n{lines}\n\nTotal: {total}\n"
-    await _deliver(call, order.customer.email, f"Your order {call.job.id}", text)
+    subject = f"Your order {call.job.id}"
+    await deliver(order.customer.email, subject, text, key=call.key, correlation_id=call.job.correlation_id)
 
 
-async def _deliver(call: Call, to: str, subject: str, text: str) -> None:
-    """Raises MailRefusedError, MailServerUnavailableError. Neither names the recipient: errors end up in logs."""
+async def deliver(to: str, subject: str, text: str, *, key: str, correlation_id: str) -> None:
+    """Send a mail. Servers and readers know a repeated one by its `key`, from which its Message-ID is made.
+
+    Raises MailRefusedError, MailServerUnavailableError. Neither names the recipient: errors end up in logs.
+    """
     sender = settings().required("mail_from")
     message = EmailMessage()
     message["From"] = sender
     message["To"] = to
     message["Subject"] = subject
-    message["Message-ID"] = f"<{sha256(call.key.encode()).hexdigest()[:32]}@{sender.partition('@')[2]}>"
-    message["X-Correlation-ID"] = call.job.correlation_id
+    message["Message-ID"] = f"<{sha256(key.encode()).hexdigest()[:32]}@{sender.partition('@')[2]}>"
+    message["X-Correlation-ID"] = correlation_id
     message.set_content(text)
     host, port = settings().required("smtp_host"), settings().smtp_port
     try:

@@ -6,13 +6,14 @@ from typing import Any
 import azure.durable_functions as df
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.data.tables import EdmType, EntityProperty, UpdateMode
+from azure.data.tables import EdmType, EntityProperty, TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from jobs import order_changes
+from jobs import clock, order_changes, sales
 from jobs.call import Call, outcome
 from jobs.clients import clients
 from jobs.errors import PermanentError
+from jobs.sales import Sale
 
 blueprint = df.Blueprint()
 
@@ -45,9 +46,13 @@ async def hand_over_order(call: dict) -> dict:
 
 async def confirm(call: Call) -> None:
     """Enter the order in the book. Input: `lines` with prices, `total` in minor units, `currency`, `charge`."""
+    confirmed_at = clock.now()
     row = {
         **_keys(call),
         "state": CONFIRMED,
+        "confirmedAt": confirmed_at,
+        # Kept, since the app may be set to another time zone before the order is handed over.
+        "day": clock.local_day(confirmed_at).isoformat(),
         "lines": json.dumps(call.input["lines"]),
         "total": EntityProperty(call.input["total"], EdmType.INT64),
         "currency": call.input["currency"],
@@ -62,12 +67,18 @@ async def confirm(call: Call) -> None:
 
 
 async def withdraw(call: Call) -> None:
-    """Mark the order as withdrawn, also when it was never confirmed: then a straggling `confirm` finds the mark."""
+    """Mark the order as withdrawn, also when it was never confirmed: then a straggling `confirm` finds the mark.
+
+    It is no sale from now on.
+    """
     await _table().upsert_entity({**_keys(call), "state": WITHDRAWN}, mode=UpdateMode.MERGE)
+    order = await _table().get_entity(call.job.id, call.job.of_run(ROW))
+    if "day" in order:
+        await sales.strike_out(order["day"], call.job.id, call.job.instance_id)
 
 
 async def hand_over(call: Call) -> None:
-    """Hand the parcel to the carrier, unless the order was withdrawn: the customer has the money back by then.
+    """Enter the sale and hand the parcel to the carrier, unless the order was withdrawn: the money is back by then.
 
     The row's `address` names the claim whose `customer.address` is where the parcel goes: the newest that was asked for
     (see `jobs.order_changes`), or else the order's input. Raises OrderMissingError, OrderWithdrawnError.
@@ -81,12 +92,25 @@ async def hand_over(call: Call) -> None:
             raise OrderWithdrawnError(f"order {call.job.id} was withdrawn")
         if order["state"] == HANDED_OVER:
             return
+        await sales.enter(_sale(call, order))
         changes = await order_changes.read(call.job.id)
         row = {**_keys(call), "state": HANDED_OVER, "address": changes.address or call.job.claim}
         guard = {"etag": order.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
         handed_over = "update", row, {"mode": UpdateMode.MERGE, **guard}
         if await order_changes.enter(handed_over, changes.closed(call.job.instance_id)):
             return
+
+
+def _sale(call: Call, order: TableEntity) -> Sale:
+    return Sale(
+        order_id=call.job.id,
+        instance_id=call.job.instance_id,
+        day=order["day"],
+        confirmed_at=order["confirmedAt"],
+        total=order["total"].value,
+        currency=order["currency"],
+        lines=json.loads(order["lines"]),
+    )
 
 
 def _keys(call: Call) -> dict[str, Any]:

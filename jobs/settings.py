@@ -44,6 +44,10 @@ class Settings:
     gateway_timeout: float = 30.0
     smtp_timeout: float = 30.0
     result_url_lifetime: float = 900.0
+    report_mail_to: str | None = None
+    """Who gets a mail with a link to each sales report."""
+    report_link_lifetime: float = 7 * 86_400.0
+    """How long that link works, at most seven days (see `jobs.results`)."""
     nightshift_url: str = "http://localhost:7071"
     nightshift_key: str | None = None
     blob_trigger_source: str = "LogsAndContainerScan"
@@ -132,6 +136,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         sales_report_schedule=text("SALES_REPORT_SCHEDULE") or Settings.sales_report_schedule,
         retention_schedule=text("RETENTION_SCHEDULE") or Settings.retention_schedule,
         watchdog_schedule=text("WATCHDOG_SCHEDULE") or Settings.watchdog_schedule,
+        report_mail_to=text("REPORT_MAIL_TO"),
+        report_link_lifetime=float(text("REPORT_LINK_LIFETIME") or Settings.report_link_lifetime),
         nightshift_url=(text("NIGHTSHIFT_URL") or Settings.nightshift_url).rstrip("/"),
         nightshift_key=text("NIGHTSHIFT_KEY"),
         blob_trigger_source=text("BLOB_TRIGGER_SOURCE") or Settings.blob_trigger_source,

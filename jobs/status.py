@@ -72,7 +72,7 @@ async def describe(entry: Entry, durable: DurableOrchestrationClient | None) -> 
     if entry.result_blob:
         status["resultUrl"] = await results.url(entry.result_blob)
     elif entry.result is not None:
-        status["result"] = entry.result
+        status["result"] = await results.with_links(entry.result)
     if error:
         status["error"] = error
     return status

@@ -41,7 +41,8 @@ def test_only_the_app_is_published(published):
     files = {".funcignore", "function_app.py", "host.json", "requirements.txt", "servicebus.json"}
     folders = {"activities", "jobs", "orchestrators", "triggers"}
     assert {path.name for path in published.iterdir()} == files | folders
-    assert {path.suffix for path in published.rglob("*") if path.parent != published and path.is_file()} == {".py"}
+    others = [path for path in published.rglob("*") if path.parent != published and path.is_file()]
+    assert {path.parent.name for path in others if path.suffix != ".py"} == {"pages"}
 
 
 def test_it_imports_from_nothing_else(published):

@@ -1,0 +1,82 @@
+"""The page of a sales report: HTML that needs nothing else, runs nothing, and is readable on a phone and in the dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from jobs import clock, money
+from jobs.sales_totals import Sold, Sum, Totals
+
+PAGES = Path(__file__).parent / "pages"
+MOST_ARTICLES = 50
+"""So many articles of a currency are on the page, those that sold for most; all are in the CSV file."""
+
+WIDTH, HEIGHT, SLOT = 480, 160, 20
+"""The chart, in units of its own: 24 slots, one an hour."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """An hour in the chart."""
+
+    hour: int
+    x: float
+    y: float
+    height: float
+    title: str
+
+
+def best_articles(sold: Sold) -> list[tuple[str, Sum]]:
+    """The articles that are on the page, by sku, the one that sold for most first."""
+    by_amount = sorted(sold.articles.items(), key=lambda article: (-article[1].amount, article[0]))
+    return by_amount[:MOST_ARTICLES]
+
+
+def render(day: str, totals: Totals, names: Mapping[str, str], made_at: datetime) -> str:
+    """The page. `names`: of articles, by sku; whatever is in them is text. `made_at`: with a time zone."""
+    # Imported here because it takes time, and only this needs it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    pages = Environment(
+        loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    that_day = date.fromisoformat(day)
+    made_there = made_at.astimezone(clock.zone())
+    return pages.get_template("sales_report.html").render(
+        day=day,
+        title=f"Sales of {that_day:%A}, {that_day.day} {that_day:%B %Y}",
+        is_over=made_there.date().isoformat() > day,
+        made_at=f"{made_there:%Y-%m-%d %H:%M} ({clock.zone()})",
+        currencies=[_section(currency, totals[currency], names) for currency in sorted(totals)],
+        width=WIDTH,
+        height=HEIGHT,
+    )
+
+
+def _section(currency: str, sold: Sold, names: Mapping[str, str]) -> dict:
+    best = best_articles(sold)
+    return {
+        "currency": currency,
+        "whole": _shown(sold.whole, currency),
+        "bars": list(_bars(sold, currency)),
+        "hours": [(f"{hour:02}:00", _shown(sum, currency)) for hour, sum in sorted(sold.hours.items())],
+        "articles": [(sku, names.get(sku, ""), _shown(sum, currency)) for sku, sum in best],
+        "more_articles": len(sold.articles) - len(best),
+    }
+
+
+def _shown(sum: Sum, currency: str) -> dict[str, str]:
+    amount = money.written(sum.amount, currency, grouped=True)
+    return {"orders": f"{sum.orders:,}", "pieces": f"{sum.pieces:,}", "amount": amount}
+
+
+def _bars(sold: Sold, currency: str) -> Iterator[Bar]:
+    highest = max((sum.amount for sum in sold.hours.values()), default=0) or 1
+    for hour, sum in sorted(sold.hours.items()):
+        height = round(HEIGHT * sum.amount / highest, 1)
+        amount = money.written(sum.amount, currency, grouped=True)
+        title = f"{hour:02}:00 to {hour:02}:59: {amount} {currency}, {sum.orders:,} orders"
+        yield Bar(hour, hour * SLOT + 2, HEIGHT - height, height, title)
