@@ -1,7 +1,8 @@
 """Putting back: how what failed is started again where it came from, so that it happens once however often it is tried.
 
-A message goes back to its queue as it was. Of a job that has failed, the ledger's row is opened again, and the message
-that starts it says no more than which job it is.
+A message goes back to its queue as it was. A blob, of which the host cannot be told once more, goes as a job message into
+the queue `jobs`. Of a job that has failed, the ledger's row is opened again, and the message that starts it says no more
+than which job it is.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 
-from jobs import bodies, failures, job_message, ledger, letters, order_events, replay_count, strict_json
+from jobs import bodies, failures, job_message, ledger, letters, order_events, replay_count, strict_json, uploads
 from jobs.catalog import kind_named
 from jobs.clients import clients
 from jobs.dead_letters import OPEN_COMPENSATIONS
@@ -45,13 +45,11 @@ async def put_back(message: ServiceBusReceivedMessage, dead: DeadLetter) -> str:
     body = await dead.body()
     if letter.source in JOB_QUEUES:
         body = job_message.with_id(body, letter.message_id)
-    # The message about a blob names its version, which is new in each replay.
-    await replay_count.enter(dead.id, letters.digest(letter.source, letter.session_id, None if is_blob else body))
-    if is_blob:
-        await _touch(letter.source.removeprefix("blob:"), body)
-    else:
-        await _send(letter.source, body, dead, message)
-    return letter.source
+    where = JOB_QUEUES[0] if is_blob else letter.source
+    to_send = await _about_blob(letter.source.removeprefix("blob:")) if is_blob else body
+    await replay_count.enter(dead.id, letters.digest(letter.source, letter.session_id, body))
+    await _send(where, to_send, dead, message)
+    return where
 
 
 async def _run_again(dead: DeadLetter) -> str:
@@ -108,16 +106,16 @@ async def _send(where: str, body: bytes, dead: DeadLetter, original: ServiceBusR
         await sender.send_messages(message)
 
 
-async def _touch(place: str, body: bytes) -> None:
-    """Give the blob a new ETag, so that its trigger fires again; unless it has one already, for then it did."""
+async def _about_blob(place: str) -> bytes:
+    """The job message for the blob as it is now; if its trigger has told of that version since, it is the same job."""
     container, _, name = place.partition("/")
-    blob = clients().container(container).get_blob_client(name)
+    if container not in uploads.KINDS:
+        raise ReplayRefusedError(
+            f"blobs in {container} become no jobs, only those in {' and '.join(uploads.KINDS)} do: upload it there, "
+            "and discard this dead letter"
+        )
     try:
-        found = await blob.get_blob_properties()
-        if found.etag == strict_json.loads(body)["ETag"]:
-            guard = {"etag": found.etag, "match_condition": MatchConditions.IfNotModified}
-            await blob.set_blob_metadata(found.metadata, **guard)
-    except ResourceModifiedError:
-        return
+        found = await clients().container(container).get_blob_client(name).get_blob_properties()
     except ResourceNotFoundError:
         raise ReplayRefusedError(f"the blob {place} is gone: upload it, and discard this dead letter") from None
+    return strict_json.canonical(uploads.message(container, name, found.etag))

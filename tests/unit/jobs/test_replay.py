@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from jobs import catalog, dead_letters, intake, ledger, letters, relay, replay
+from jobs import catalog, dead_letters, intake, ledger, letters, relay, replay, uploads
 from jobs.bodies import BodyMissingError
 from jobs.catalog import Kind
 from jobs.clients import clients
@@ -289,20 +289,48 @@ async def test_what_is_discarded_is_gone_with_its_body(world):
         await dead.body()
 
 
-@pytest.mark.parametrize("encode", [str.encode, lambda text: base64.b64encode(text.encode())])
-async def test_a_blob_is_touched_once_for_each_replay(world, encode):
-    container = clients().container("results")
-    blob = container.get_blob_client(f"photo-{uuid4().hex}.jpg")
-    uploaded = await blob.upload_blob(b"pixels", metadata={"owner": "shop"})
-    about = {"ContainerName": "results", "BlobName": blob.blob_name, "ETag": uploaded["etag"]}
+async def poisoned(world, container: str, name: str, encode=str.encode, etag: str = '"0x1"') -> str:
+    """The dead letter of a blob whose function failed every time."""
+    about = json.dumps({"ContainerName": container, "BlobName": name, "ETag": etag})
     for _ in range(2):
-        await relay.relay_blob(Poison("webjobs-blobtrigger", uuid4().hex, encode(json.dumps(about))))
-    [letter] = world.bus.letters(source=f"blob:results/{blob.blob_name}")
-    world.bus.crashes.die_at(100, after=False)
-    [outcome] = await put_back(f"poison-jobs-{letter.sequence_number}")
-    touched = await blob.get_blob_properties()
-    assert (outcome.where, touched.metadata) == (f"blob:results/{blob.blob_name}", {"owner": "shop"})
-    assert touched.etag != uploaded["etag"]
+        await relay.relay_blob(Poison("webjobs-blobtrigger", uuid4().hex, encode(about)))
+    [letter] = world.bus.letters(source=f"blob:{container}/{name}")
+    return f"poison-jobs-{letter.sequence_number}"
+
+
+@pytest.mark.parametrize("encode", [str.encode, lambda text: base64.b64encode(text.encode())])
+@pytest.mark.parametrize(("container", "kind"), [("photos", "photo"), ("order-imports", "order-import")])
+async def test_a_blob_becomes_the_job_that_its_trigger_would_have_made(world, encode, container, kind):
+    blob = clients().container(container).get_blob_client(f"2026/é {uuid4().hex}")
+    uploaded = await blob.upload_blob(b"content", metadata={"owner": "shop"})
+    [outcome] = await put_back(await poisoned(world, container, blob.blob_name, encode, uploaded["etag"]))
+    assert (outcome.where, world.bus.letters(source=f"blob:{container}/{blob.blob_name}")) == ("storage:jobs", [])
+    assert (await blob.get_blob_properties()).etag == uploaded["etag"]
+    await world.receive_all()
+    await uploads.take(kind, container, blob.blob_name, world.durable)
+    [started] = world.durable.started.values()
+    assert (world.durable.starts, started["job"]["kind"]) == (1, kind)
+    assert started["input"] == {"name": blob.blob_name, "etag": uploaded["etag"]}
+
+
+async def test_of_a_blob_that_was_replaced_the_new_version_is_the_job(world):
+    blob = clients().container("photos").get_blob_client(uuid4().hex)
+    letter = await poisoned(world, "photos", blob.blob_name, etag='"0x1"')
+    uploaded = await blob.upload_blob(b"newer")
+    await put_back(letter)
+    await world.receive_all()
+    [started] = world.durable.started.values()
+    assert started["input"]["etag"] == uploaded["etag"]
+
+
+@pytest.mark.parametrize(("container", "said"), [("photos", "is gone: upload"), ("claims", "photos and order")])
+async def test_a_blob_that_can_be_no_job_is_not_replayed(world, container, said):
+    id = await poisoned(world, container, uuid4().hex)
+    for _ in range(3):
+        [outcome] = await put_back(id)
+        assert isinstance(outcome.error, ReplayRefusedError) and said in str(outcome.error)
+    await world.receive_all()
+    assert world.durable.starts == 0
 
 
 async def test_a_native_dead_letter_goes_back_with_what_its_message_said(world):
