@@ -71,8 +71,18 @@ class Facts:
 
     format: str
     width: int
-    """As stored: an orientation of 5 to 8 swaps the sides."""
+    """As it is stored; of a TIFF, as Pillow has it, upright."""
     height: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A photo from which thumbnails can be made."""
+
+    image: Image.Image
+    """Upright, at most `LARGEST` pixels long, in sRGB, RGB or RGBA, without metadata."""
+    size: tuple[int, int]
+    """Of the whole photo, upright."""
 
 
 @dataclass(frozen=True)
@@ -101,32 +111,33 @@ def inspect(content: bytes) -> Facts:
         return Facts(format, *image.size)
 
 
-def prepare(content: bytes) -> Image.Image:
-    """The photo upright, at most `LARGEST` pixels long, in sRGB, as RGB or RGBA, without metadata: enough for any
-    thumbnail. Of an animation, the first picture.
+def prepare(content: bytes) -> Prepared:
+    """Decode a photo, once for all of its thumbnails; of an animation, the first picture.
 
     Raises NotAPhotoError, PhotoTooLargeError, PhotoDamagedError.
     """
     with _opened(content) as (_, image):
+        size = image.size
         # A JPEG can be decoded at a half, a quarter or an eighth of its size, which spares most of the work.
-        image.draft(None, _fitting(image.size, LARGEST))
+        image.draft(None, _fitting(size, LARGEST))
         # In one piece: between two pieces a thread waits for its turn among all the others.
         image.decodermaxblock = max(len(content), image.decodermaxblock)
         image.load()
         orientation, profile = _orientation(image), image.info.get("icc_profile")
-        reduced = _resized(_plain(image), LARGEST)
+        reduced = _resized(_plain(image), _fitting(size, LARGEST))
         upright = _in_srgb(reduced, profile)
         if turn := _TURNS.get(orientation):
             upright = upright.transpose(turn)
+            size = size if orientation < 5 else size[::-1]
         # What came from a file keeps hold of it, and of its metadata.
         upright = upright.copy() if upright is image else upright
         upright.info = {}
-        return upright
+        return Prepared(upright, size)
 
 
-def thumbnail(prepared: Image.Image, side: int) -> list[File]:
+def thumbnail(photo: Prepared, side: int) -> list[File]:
     """The photo with at most `side` pixels on its long side, in every format. A small one is not enlarged."""
-    small = _resized(prepared, side)
+    small = _resized(photo.image, _fitting(photo.size, side))
     return [_encoded(small, format) for format in _ENCODINGS]
 
 
@@ -208,8 +219,7 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _resized(image: Image.Image, side: int) -> Image.Image:
-    size = _fitting(image.size, side)
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 

@@ -11,7 +11,6 @@ from weakref import WeakKeyDictionary
 
 import azure.durable_functions as df
 from azure.storage.blob import ContentSettings
-from PIL import Image
 
 from activities import images
 from jobs import letters, strict_json, uploads
@@ -132,9 +131,9 @@ class _Workshop:
     def __init__(self) -> None:
         self.turns = asyncio.Semaphore(_processors + 1)
         """So many at once: one for each processor, and one that is between storage and here."""
-        self._recent: OrderedDict[tuple[str, str], asyncio.Task[Image.Image]] = OrderedDict()
+        self._recent: OrderedDict[tuple[str, str], asyncio.Task[images.Prepared]] = OrderedDict()
 
-    async def prepared(self, name: str, etag: str) -> Image.Image:
+    async def prepared(self, name: str, etag: str) -> images.Prepared:
         """The photo, decoded once for all of its sizes if they are made here and at about the same time."""
         key = name, etag
         task = self._recent.get(key)
@@ -146,7 +145,7 @@ class _Workshop:
         # Whoever asked first may be stopped; the others still want it.
         return await asyncio.shield(task)
 
-    async def _prepare(self, name: str, etag: str) -> Image.Image:
+    async def _prepare(self, name: str, etag: str) -> images.Prepared:
         async with self.turns:
             return await _in_thread(images.prepare, await _read(name, etag))
 
