@@ -1,8 +1,8 @@
 """Putting back: how what failed is started again where it came from, so that it happens once however often it is tried.
 
 A message goes back to its queue as it was. A blob, of which the host cannot be told once more, goes as a job message
-into the queue `jobs`. Of a job that has failed, the ledger's row is opened again, and the message that starts it says no
-more than which job it is.
+into the queue `jobs`. Of a job that has failed, the ledger's row is opened again, and the message that starts it says
+no more than which job it is.
 """
 
 from __future__ import annotations
