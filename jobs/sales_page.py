@@ -1,4 +1,4 @@
-"""The page of a sales report: HTML that needs nothing else, runs nothing, and is readable on a phone and in the dark."""
+"""The page of a sales report: HTML that needs nothing else, runs nothing, and reads well on a phone and in the dark."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ PAGES = Path(__file__).parent / "pages"
 MOST_ARTICLES = 50
 """So many articles of a currency are on the page, those that sold for most; all are in the CSV file."""
 
-WIDTH, HEIGHT, SLOT = 480, 160, 20
-"""The chart, in units of its own: 24 slots, one an hour."""
+SLOT, BAR, HEIGHT = 20, 16, 160
+"""The chart, in units of its own: the width of an hour, and of its bar, and the height of the highest bar."""
 
 
 @dataclass(frozen=True)
 class Bar:
     """An hour in the chart."""
 
-    hour: int
-    x: float
-    y: float
-    height: float
+    x: int
+    y: int
+    height: int
     title: str
 
 
@@ -51,7 +50,8 @@ def render(day: str, totals: Totals, names: Mapping[str, str], made_at: datetime
         is_over=made_there.date().isoformat() > day,
         made_at=f"{made_there:%Y-%m-%d %H:%M} ({clock.zone()})",
         currencies=[_section(currency, totals[currency], names) for currency in sorted(totals)],
-        width=WIDTH,
+        slot=SLOT,
+        bar_width=BAR,
         height=HEIGHT,
     )
 
@@ -62,6 +62,7 @@ def _section(currency: str, sold: Sold, names: Mapping[str, str]) -> dict:
         "currency": currency,
         "whole": _shown(sold.whole, currency),
         "bars": list(_bars(sold, currency)),
+        "highest": money.written(_highest(sold), currency, grouped=True),
         "hours": [(f"{hour:02}:00", _shown(sum, currency)) for hour, sum in sorted(sold.hours.items())],
         "articles": [(sku, names.get(sku, ""), _shown(sum, currency)) for sku, sum in best],
         "more_articles": len(sold.articles) - len(best),
@@ -74,9 +75,11 @@ def _shown(sum: Sum, currency: str) -> dict[str, str]:
 
 
 def _bars(sold: Sold, currency: str) -> Iterator[Bar]:
-    highest = max((sum.amount for sum in sold.hours.values()), default=0) or 1
     for hour, sum in sorted(sold.hours.items()):
-        height = round(HEIGHT * sum.amount / highest, 1)
-        amount = money.written(sum.amount, currency, grouped=True)
-        title = f"{hour:02}:00 to {hour:02}:59: {amount} {currency}, {sum.orders:,} orders"
-        yield Bar(hour, hour * SLOT + 2, HEIGHT - height, height, title)
+        height = round(HEIGHT * sum.amount / (_highest(sold) or 1))
+        title = f"{hour:02}:00 to {hour:02}:59: {_shown(sum, currency)['amount']} {currency}"
+        yield Bar(hour * SLOT + (SLOT - BAR) // 2, HEIGHT - height, height, title)
+
+
+def _highest(sold: Sold) -> int:
+    return max((sum.amount for sum in sold.hours.values()), default=0)
