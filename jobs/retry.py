@@ -107,7 +107,7 @@ def call_each(
     for attempt in range(1, policy.attempts + 1):
         pauses: dict[int, timedelta] = {}
         for some in _windows(undone, window):
-            _go_on(context, cancel, deadline)
+            go_on(context, cancel, deadline)
             tasks = {}
             for number in some:
                 activity, arguments = calls[number]
@@ -133,7 +133,8 @@ def _windows(numbers: list[int], size: int | None) -> list[list[int]]:
     return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
-def _go_on(context: DurableOrchestrationContext, cancel: TaskBase | None, deadline: datetime | None) -> None:
+def go_on(context: DurableOrchestrationContext, cancel: TaskBase | None, deadline: datetime | None) -> None:
+    """Raise JobCancelledError or DeadlineExceededError if nothing more is to begin."""
     if cancel is not None and cancel.is_completed:
         raise JobCancelledError("the job was cancelled")
     if deadline is not None and context.current_utc_datetime > deadline:

@@ -14,7 +14,7 @@ from azure.durable_functions import DurableOrchestrationContext
 
 from activities.closing import end_job
 from jobs import retry
-from jobs.errors import DeadlineExceededError, JobCancelledError, JobError
+from jobs.errors import ActivityFailedError, DeadlineExceededError, JobCancelledError, JobError
 from jobs.retry import Activity, RetryPolicy, Steps, name_of
 
 ACTION = RetryPolicy()
@@ -110,14 +110,41 @@ class Saga:
             )
         )
 
+    def part(self, orchestrator: str, input: dict[str, Any]) -> Steps:
+        """Have a sub-orchestration do a part of the job, and return what it returns: its history is not this job's.
+
+        It is given `job`, `input` and `deadline` (ISO 8601), and hears of no cancel, so let a part be short.
+        Raises ActivityFailedError when it raises; before it begins JobCancelledError, DeadlineExceededError.
+        """
+        retry.go_on(self._context, self._cancel, self._deadline)
+        arguments = {"job": self._job, "input": input, "deadline": self._deadline.isoformat()}
+        task = self._context.call_sub_orchestrator(orchestrator, arguments)
+        try:
+            # Racing the two opens the wait for the cancel, as in `retry.call`.
+            yield self._context.task_any([task, self._cancel])
+            return (yield task)
+        except Exception:
+            raise ActivityFailedError("Unexpected", f"{orchestrator} failed unexpectedly: see the host's log") from None
+
+    def salvage(self, activity: Activity, input: dict[str, Any]) -> Steps:
+        """Do one step more of a job that is to end badly, before `undo`.
+
+        Returns what its activity returned, or None when it failed, too.
+        """
+        self.show(activity, cancellable=False)
+        calls = [(activity, self._arguments(activity, input))]
+        (outcome,) = yield from retry.call_each(self._context, calls, ACTION)
+        return outcome.get("ok")
+
     def complete(self, result: Any) -> Steps:
         """End the job as Completed."""
         yield from self._end("Completed", result=result)
         return {"status": "Completed"}
 
-    def undo(self, error: JobError) -> Steps:
+    def undo(self, error: JobError, *, result: Any = None) -> Steps:
         """Take back what was done, newest first, and end the job: as Cancelled when that was the wish, else as Failed.
 
+        `result`: what stays done in spite of that, as the status shows it.
         What could not be taken back is named in the error's `openCompensations`, and the job is Failed in any case.
         """
         if error.type == ALREADY_ENDED:
@@ -133,12 +160,12 @@ class Saga:
             except JobError:
                 open_compensations.append(name_of(activity))
         if is_cancelled and not open_compensations:
-            yield from self._end("Cancelled")
+            yield from self._end("Cancelled", result=result)
             return {"status": "Cancelled"}
         description = error.to_dict()
         if open_compensations:
             description["openCompensations"] = open_compensations
-        yield from self._end("Failed", error=description, jobInput=self.input)
+        yield from self._end("Failed", error=description, result=result, jobInput=self.input)
         if open_compensations:
             raise CompensationFailedError(f"not undone: {', '.join(open_compensations)}; do it by hand")
         return {"status": "Failed"}
@@ -150,9 +177,9 @@ class Saga:
     def _arguments(self, activity: Activity, input: dict[str, Any]) -> dict[str, Any]:
         return {"job": self._job, "step": name_of(activity), "input": input}
 
-    def show(self, activity: Activity, fraction: float = 0.0, *, cancellable: bool = True) -> None:
-        """Show in the status that the job is at this step, and how much of it is done, from 0 to 1."""
-        progress = {"step": name_of(activity), "cancellable": cancellable}
+    def show(self, activity: Activity, fraction: float = 0.0, *, cancellable: bool = True, **more: Any) -> None:
+        """Show in the status that the job is at this step, how much of it is done, from 0 to 1, and more of it."""
+        progress = {"step": name_of(activity), "cancellable": cancellable, **more}
         if activity in self._plan:
             progress["percent"] = int(100 * (self._plan.index(activity) + fraction) / len(self._plan))
         self._context.set_custom_status(progress)
