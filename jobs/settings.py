@@ -37,6 +37,20 @@ class Settings:
     """So many dead letters in one queue call for a person."""
     dead_letter_alert_age: float = 86_400.0
     """A dead letter that nobody has looked after for so long calls for a person."""
+    queue_alert_depth: int = 5000
+    """So many messages waiting in one queue call for a person."""
+    queue_alert_age: float = 900.0
+    """A message that has waited in its queue for so long calls for a person."""
+    overdue_alert_margin: float = 600.0
+    """A job that runs so much longer than its kind's deadline calls for a person."""
+    stalled_alert_age: float = 1800.0
+    """A job that could have begun so long ago, and has not, calls for a person."""
+    alert_mail_to: str | None = None
+    """Who gets alerts by mail; nobody unless set."""
+    finished_job_age: float = 30 * 86_400.0
+    """So long a job that is Completed or Cancelled is kept, with all that belongs to it."""
+    failed_job_age: float = 90 * 86_400.0
+    """So long a job that has Failed is kept."""
     sales_report_schedule: str = "0 0 2 * * *"
     """NCRONTAB, in the time zone of the process, like the two below."""
     retention_schedule: str = "0 30 3 * * *"
@@ -50,6 +64,10 @@ class Settings:
     """How long that link works, at most seven days (see `jobs.results`)."""
     nightshift_url: str = "http://localhost:7071"
     nightshift_key: str | None = None
+    import_orders_per_second: float = 20.0
+    """So many orders of one import are begun in a second, so that it leaves room for others."""
+    import_rows_per_chunk: int = 500
+    """So many rows of an import are taken in one step."""
     blob_trigger_source: str = "LogsAndContainerScan"
     """How the host learns of blobs: it looks into the containers itself, or with `EventGrid` is told. Flex Consumption
     has the latter only (functions-host.md §5)."""
@@ -133,6 +151,13 @@ def read(environ: Mapping[str, str]) -> Settings:
         service_bus_namespace=text(f"{SERVICE_BUS}__fullyQualifiedNamespace"),
         dead_letter_alert_depth=int(text("DEAD_LETTER_ALERT_DEPTH") or Settings.dead_letter_alert_depth),
         dead_letter_alert_age=float(text("DEAD_LETTER_ALERT_AGE") or Settings.dead_letter_alert_age),
+        queue_alert_depth=int(text("QUEUE_ALERT_DEPTH") or Settings.queue_alert_depth),
+        queue_alert_age=float(text("QUEUE_ALERT_AGE") or Settings.queue_alert_age),
+        overdue_alert_margin=float(text("OVERDUE_ALERT_MARGIN") or Settings.overdue_alert_margin),
+        stalled_alert_age=float(text("STALLED_ALERT_AGE") or Settings.stalled_alert_age),
+        alert_mail_to=text("ALERT_MAIL_TO"),
+        finished_job_age=float(text("FINISHED_JOB_AGE") or Settings.finished_job_age),
+        failed_job_age=float(text("FAILED_JOB_AGE") or Settings.failed_job_age),
         sales_report_schedule=text("SALES_REPORT_SCHEDULE") or Settings.sales_report_schedule,
         retention_schedule=text("RETENTION_SCHEDULE") or Settings.retention_schedule,
         watchdog_schedule=text("WATCHDOG_SCHEDULE") or Settings.watchdog_schedule,
@@ -140,6 +165,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         report_link_lifetime=float(text("REPORT_LINK_LIFETIME") or Settings.report_link_lifetime),
         nightshift_url=(text("NIGHTSHIFT_URL") or Settings.nightshift_url).rstrip("/"),
         nightshift_key=text("NIGHTSHIFT_KEY"),
+        import_orders_per_second=float(text("IMPORT_ORDERS_PER_SECOND") or Settings.import_orders_per_second),
+        import_rows_per_chunk=int(text("IMPORT_ROWS_PER_CHUNK") or Settings.import_rows_per_chunk),
         blob_trigger_source=text("BLOB_TRIGGER_SOURCE") or Settings.blob_trigger_source,
     )
 

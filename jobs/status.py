@@ -107,14 +107,20 @@ def _is_gone(entry: Entry, live: DurableOrchestrationStatus) -> bool:
     return not live and entry.state == ledger.RUNNING
 
 
-def _live(entry: Entry, live: DurableOrchestrationStatus) -> tuple[str, Any, Any]:
+def end_of(entry: Entry, live: DurableOrchestrationStatus) -> tuple[str, dict[str, Any]] | None:
+    """State and error of a job whose instance has stopped without entering them in the ledger; None if it has not."""
     if _is_gone(entry, live):
-        return *_GONE, None
+        return _GONE
+    return _STOPPED.get(live.runtime_status) if live else None
+
+
+def _live(entry: Entry, live: DurableOrchestrationStatus) -> tuple[str, Any, Any]:
+    if stopped := end_of(entry, live):
+        return *stopped, None
     if not live:
         return entry.state, None, None
-    if stopped := _STOPPED.get(live.runtime_status):
-        return *stopped, None
     shown = live.custom_status if isinstance(live.custom_status, dict) else {}
-    progress = {"percent": shown.get("percent"), "step": shown.get("step")} if shown else None
+    more = {name: value for name, value in shown.items() if name != "cancellable"}
+    progress = {"percent": None, "step": None} | more if shown else None
     state = "Waiting" if live.runtime_status is OrchestrationRuntimeStatus.Suspended else entry.state
     return state, None, progress
