@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
-from datetime import UTC, datetime
+import json
+from datetime import datetime
 from functools import partial
 from uuid import uuid4
 
 import aiohttp
 import pytest
-from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables.aio import TableClient
+from azure.core.exceptions import ServiceRequestError
 
 from activities import articles, closing, reports
 from activities.articles import Article
@@ -44,7 +45,7 @@ class Reports:
         self.durable, self.world = durable, world
         number = int(uuid4().hex[:6], 16) % 45_000
         self.day = datetime.fromordinal(693_596 + number).date().isoformat()
-        self.id = self.day
+        self.again: str | None = None
         self.perform = outcome
         self.events: dict[str, str] = {}
 
@@ -58,7 +59,7 @@ class Reports:
         return sale
 
     async def make(self, **input) -> ledger.Entry:
-        job = parse(Envelope(kind="sales-report", id=self.id, input={"day": self.day, **input}))
+        job = parse(Envelope(kind="sales-report", id=self.again or self.day, input={"day": self.day, **input}))
         await intake.submit(job, self.durable)
         activities = {name: partial(self.perform, work) for name, work in ACTIVITIES.items()}
         self.engine = Engine(report, self.durable.started[job.ref.instance_id], activities)
@@ -67,14 +68,16 @@ class Reports:
         return await ledger.get("sales-report", job.id)
 
     async def file(self, name: str, id: str | None = None) -> str:
-        blob = await clients().container("reports").download_blob(f"{id or self.id}/{name}")
+        blob = await clients().container("reports").download_blob(f"{id or self.day}/{name}")
         return (await blob.readall()).decode()
 
     async def records(self, id: str | None = None) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(await self.file("sales.csv", id))))
 
     async def parts(self) -> list[str]:
-        return [name async for name in clients().container("reports").list_blob_names(name_starts_with=f"{self.id}/p")]
+        return [
+            name async for name in clients().container("reports").list_blob_names(name_starts_with=f"{self.day}/parts/")
+        ]
 
 
 @pytest.fixture
@@ -125,8 +128,116 @@ async def test_a_forced_report_lies_beside_the_first(day):
     await day.sell("A-1", ("MUG", 1, 1250))
     await day.make()
     await day.sell("A-2", ("MUG", 1, 1250))
-    day.id = "again"
+    day.again = "again"
     entry = await day.make(force=True)
     assert entry.result["html"]["blob"] == f"reports/{day.day}.again/sales.html"
     assert len(await day.records(f"{day.day}.again")) == 2
     assert len(await day.records(day.day)) == 1
+
+
+async def twice(work, arguments):
+    await outcome(work, arguments)
+    return await outcome(work, arguments)
+
+
+async def test_every_activity_may_run_twice(day, monkeypatch):
+    monkeypatch.setenv("REPORT_MAIL_TO", "owner@example.com")
+    settings.cache_clear()
+    await day.sell("A-1", ("MUG", 1, 1250))
+    day.perform = twice
+    entry = await day.make()
+    assert (entry.state, entry.result["totals"], len(await day.records())) == ("Completed", {"EUR": 1250}, 1)
+    assert len(day.world.mailbox("owner@example.com")["messages"]) == 1
+
+
+def failing(monkeypatch, day, times: int) -> None:
+    """Storage does not answer so many of those who read one shard."""
+    pages, left = sales.pages, [times]
+
+    async def away(of, shard):
+        if of == day.day and left[0]:
+            left[0] -= 1
+            raise ServiceRequestError("connection refused")
+        async for page in pages(of, shard):
+            yield page
+
+    monkeypatch.setattr(sales, "pages", away)
+
+
+async def test_a_shard_that_fails_is_tried_again(day, monkeypatch):
+    await day.sell("A-1", ("MUG", 1, 1250))
+    failing(monkeypatch, day, times=2)
+    entry = await day.make()
+    assert (entry.state, entry.result["orders"]) == ("Completed", 1)
+    assert [name for name, _ in day.engine.calls].count("report_shard") == 3
+
+
+async def test_a_report_without_one_of_its_shards_is_none(day, monkeypatch):
+    for number in range(12):
+        await day.sell(f"A-{number}", ("MUG", 1, 1250))
+    failing(monkeypatch, day, times=6 * 4 - 1)
+    entry = await day.make()
+    assert (entry.state, entry.error["type"], entry.error["retryable"]) == ("Failed", "StorageUnavailable", True)
+    assert [name async for name in clients().container("reports").list_blob_names(name_starts_with=day.day)] == []
+
+
+async def test_a_cancelled_report_leaves_nothing_behind(day):
+    await day.sell("A-1", ("MUG", 1, 1250))
+    day.events = {"report_shard": "cancel"}
+    assert (await day.make()).state == "Cancelled"
+    assert [name async for name in clients().container("reports").list_blob_names(name_starts_with=day.day)] == []
+
+
+async def test_the_mail_has_links_that_work_and_nobody_elses_name(day, monkeypatch):
+    monkeypatch.setenv("REPORT_MAIL_TO", "owner@example.com")
+    settings.cache_clear()
+    await day.sell("A-1", ("MUG", 1, 1250))
+    await day.make()
+    (mail,) = day.world.mailbox("owner@example.com")["messages"]
+    assert mail["subject"] == f"Sales of {day.day}"
+    assert "12.50 EUR" in mail["text"]
+    page, table = (line for line in mail["text"].split() if line.startswith("http"))
+    async with aiohttp.ClientSession() as http:
+        async with http.get(page) as answer:
+            assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+            assert "12.50 EUR" in await answer.text()
+        async with http.get(table) as answer:
+            assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+            assert answer.headers["Content-Disposition"] == f'attachment; filename="sales-{day.day}.csv"'
+    assert "sig=" not in str(day.engine.history)
+
+
+async def test_a_mail_that_fails_leaves_the_report(day, monkeypatch):
+    monkeypatch.setenv("REPORT_MAIL_TO", "owner@example.com")
+    settings.cache_clear()
+    day.world.fault({"when": {"operation": "mail", "recipient": "owner@example.com"}, "fault": "decline"})
+    entry = await day.make()
+    assert (entry.state, entry.result["incomplete"]["mail_report"]["type"]) == ("Completed", "MailRefused")
+
+
+async def test_articles_are_named_and_names_are_text(day):
+    sku, gone = f"A{uuid4().hex[:12].upper()}", f"B{uuid4().hex[:12].upper()}"
+    await articles.put(Article(**article(sku, 1) | {"name": "<script>alert(1)</script>"}))
+    await day.sell("A-1", (sku, 1, 1250), (gone, 1, 1250))
+    await day.make()
+    page = await day.file("sales.html")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "<script" not in page
+    assert gone in page
+
+
+async def test_the_history_does_not_grow_with_the_orders(day, monkeypatch):
+    monkeypatch.setattr(sales, "PAGE", 20)
+    await asyncio.gather(*(day.sell(f"A-{number:03}", (f"SKU-{number}", 1, 100)) for number in range(150)))
+    entry = await day.make()
+    assert (entry.result["orders"], len(await day.records())) == (150, 150)
+    assert [record["order"] for record in await day.records()] == [f"A-{number:03}" for number in range(150)]
+    assert len(day.engine.history) < 60 and len(json.dumps(day.engine.history)) < 40_000
+
+
+async def test_a_status_has_the_links(day, durable):
+    entry = await day.make()
+    shown = await status.describe(entry, durable)
+    assert set(shown["result"]["html"]) == {"blob", "url"}
+    async with aiohttp.ClientSession() as http, http.get(shown["result"]["html"]["url"]) as answer:
+        assert "No orders were sold" in await answer.text()
+    assert set(entry.result["html"]) == {"blob"}, "a link lives too short a time to be kept"
