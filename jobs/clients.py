@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -74,14 +75,14 @@ class Clients:
         return aiohttp.ClientSession()
 
     def table(self, name: str) -> TableClient:
-        return self.table_service.get_table_client(name)
+        return self._once("table", name, lambda: self.table_service.get_table_client(name))
 
     def container(self, name: str) -> ContainerClient:
-        return self.blob_service.get_container_client(name)
+        return self._once("container", name, lambda: self.blob_service.get_container_client(name))
 
     def queue(self, name: str) -> QueueClient:
         """A queue whose messages are plain text, as host.json's `messageEncoding: none` has it."""
-        return self.queue_service.get_queue_client(name)
+        return self._once("queue", name, lambda: self.queue_service.get_queue_client(name))
 
     async def provide(self) -> None:
         """Create the tables, containers and queues that are not there yet. Done once a process; harmless to repeat.
@@ -107,6 +108,7 @@ class Clients:
             await self._closing.pop()()
         # It holds no connection itself: its senders and receivers do, and whoever opened them closes them.
         self.__dict__.pop("service_bus", None)
+        self._made.clear()
         for name in ("table_service", "blob_service", "queue_service", "http", "_credential"):
             if client := self.__dict__.pop(name, None):
                 await client.close()
@@ -119,14 +121,26 @@ class Clients:
     def _closing(self) -> list[Callable[[], Awaitable[None]]]:
         return []
 
+    @cached_property
+    def _made(self) -> dict[tuple[str, str], Any]:
+        return {}
+
+    def _once(self, what: str, name: str, make: Callable[[], Any]) -> Any:
+        """Making a client builds a pipeline, which costs as much as a tenth of a request."""
+        if (what, name) not in self._made:
+            self._made[what, name] = make()
+        return self._made[what, name]
+
     def _service(self, client: type, service: str):
+        # With its settings from the environment the transport reads ~/.netrc, in a thread, for each request.
+        options = _RETRIES | {"use_env_settings": bool(getproxies())}
         if connection_string := settings().storage_connection_string:
             with _named(STORAGE):
-                return client.from_connection_string(connection_string, **_RETRIES)
+                return client.from_connection_string(connection_string, **options)
         url = settings().storage_url(service)
         if service == "table":
-            return client(endpoint=url, credential=self._credential, **_RETRIES)
-        return client(account_url=url, credential=self._credential, **_RETRIES)
+            return client(endpoint=url, credential=self._credential, **options)
+        return client(account_url=url, credential=self._credential, **options)
 
     @cached_property
     def _credential(self) -> AsyncTokenCredential:
