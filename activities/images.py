@@ -24,7 +24,7 @@ from jobs.errors import PermanentError
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF")
 MOST_BYTES = 40_000_000
 MOST_PIXELS = 60_000_000
-"""Unpacked, such a photo takes 180 to 240 MB, and as much again while it is turned or converted."""
+"""Such a photo takes 30 to 700 MB while it is decoded, by its format: a JPEG the least, a see-through PNG the most."""
 MOST_SCANNED_PIXELS = 40 * MOST_PIXELS
 """Pixels times scans of a JPEG. A progressive one has about ten scans, but a few bytes are enough for one, and each
 goes over the whole photo: a small file would keep a processor busy for hours."""
@@ -51,6 +51,8 @@ _ENCODINGS: dict[str, dict[str, Any]] = {
     "webp": {"format": "WEBP", "quality": 80, "method": 3},
     "jpeg": {"format": "JPEG", "quality": 82, "progressive": True, "optimize": True},
 }
+_UNPACKED_TOO_LARGE = ("Decompressed data too large", "Too much memory used in text chunks")
+"""What Pillow says of a PNG with compressed text or a profile of more than a megabyte, as a ValueError."""
 
 
 class NotAPhotoError(PermanentError):
@@ -156,12 +158,14 @@ def _opened(content: bytes) -> Iterator[tuple[str, Image.Image]]:
             yield format, image
     except PermanentError:
         raise
-    except (Image.DecompressionBombError, MemoryError) as error:
-        raise PhotoTooLargeError(
-            f"the {format} needs more memory than there is for one ({type(error).__name__}): upload a smaller one"
-        ) from None
+    except Image.DecompressionBombError:
+        raise PhotoTooLargeError(f"the {format} has many times the {MOST_PIXELS} pixels that are taken") from None
+    except MemoryError:
+        raise PhotoTooLargeError(f"there was not enough memory to decode the {format}: upload a smaller one") from None
     except Exception as error:
         # The plugins raise whatever their code runs into: EOFError, struct.error, OverflowError, KeyError…
+        if str(error).startswith(_UNPACKED_TOO_LARGE):
+            raise PhotoTooLargeError(f"the {format} unpacks to more metadata than is taken: export it anew") from None
         raise PhotoDamagedError(
             f"the {format} is cut off or damaged ({type(error).__name__}): upload it again, or export it anew"
         ) from None
