@@ -79,7 +79,8 @@ async def link(path: str, lifetime: float) -> str:
 
 
 def _is_linked(path: Any) -> bool:
-    return isinstance(path, str) and path.partition("/")[0] in LINKED_CONTAINERS and not path.endswith("/")
+    container, _, name = path.partition("/") if isinstance(path, str) else ("", "", "")
+    return container in LINKED_CONTAINERS and name != ""
 
 
 async def _delegation_key(service: BlobServiceClient, now: datetime, until: datetime) -> UserDelegationKey:
