@@ -15,7 +15,7 @@ from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from sandbox.in_process import Sandbox
-from tests.impatience import without_naps
+from tests.impatience import with_certificates_read_once, without_naps
 
 if TYPE_CHECKING:
     # Imported for real by pytest, as a plugin: only then can it rewrite the module's asserts.
@@ -26,10 +26,21 @@ pytest_plugins = ["devhost.testing"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# The tests start some hundred hosts and processes: they share compiled modules, even where Python is told to keep none.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_read_once() -> Iterator[None]:
+    """To ask a host something costs no more than the answer."""
+    with with_certificates_read_once():
+        yield
 
 
 @pytest.fixture(scope="session")
