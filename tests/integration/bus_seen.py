@@ -61,6 +61,10 @@ class Bus:
         """How many messages wait in a queue. A client cannot look into one that has sessions."""
         return self._running.call(lambda broker: broker.counts(queue)).active
 
+    def scheduled(self, queue: str) -> int:
+        """How many messages are held back until their time comes."""
+        return self._running.call(lambda broker: broker.counts(queue)).scheduled
+
     def dead(self, queue: str = "poison-jobs") -> list[Dead]:
         """The dead letters of a queue, at most 100."""
         if queue not in self._receivers:
