@@ -2,9 +2,21 @@
 
 import azure.durable_functions as df
 
-from activities import analytics, closing, mail, orders, payments, photos, reports, stock
-from orchestrators import order, photo, sales_report
-from triggers import blobs, dead_letters, health, job_list, jobs, openapi, poison, queues, service_bus, timers
+from activities import analytics, closing, imports, mail, orders, payments, photos, reports, stock
+from orchestrators import order, order_import, photo, sales_report
+from triggers import (
+    blobs,
+    dead_letters,
+    health,
+    job_list,
+    jobs,
+    openapi,
+    poison,
+    queues,
+    schedules,
+    service_bus,
+    timers,
+)
 
 app = df.DFApp()
 
@@ -14,18 +26,21 @@ app.register_functions(queues.blueprint)
 app.register_functions(service_bus.blueprint)
 app.register_functions(blobs.blueprint)
 app.register_functions(timers.blueprint)
+app.register_functions(schedules.blueprint)
 app.register_functions(poison.blueprint)
 app.register_functions(dead_letters.blueprint)
 app.register_functions(health.blueprint)
 app.register_functions(openapi.blueprint)
 
 app.register_functions(order.blueprint)
+app.register_functions(order_import.blueprint)
 app.register_functions(photo.blueprint)
 app.register_functions(sales_report.blueprint)
 
 app.register_functions(stock.blueprint)
 app.register_functions(payments.blueprint)
 app.register_functions(orders.blueprint)
+app.register_functions(imports.blueprint)
 app.register_functions(photos.blueprint)
 app.register_functions(reports.blueprint)
 app.register_functions(mail.blueprint)

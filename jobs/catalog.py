@@ -38,6 +38,8 @@ class Kind:
     """The function that does the whole job."""
     id_of: Callable[[Input], str] | None = None
     """The id that a job has by its input, so that it is done once whoever asks for it (see `jobs.ids`)."""
+    undoes: bool = False
+    """Whether what it has done must be undone before it may be done again."""
 
     @property
     def sensitive_fields(self) -> frozenset[str]:
@@ -55,6 +57,7 @@ KINDS = {
             OrderInput,
             deadline=timedelta(hours=1),
             orchestrator="order",
+            undoes=True,
         ),
         Kind(
             "mail",

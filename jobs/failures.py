@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 from azure.core import MatchConditions
@@ -25,13 +24,6 @@ async def mark_buried(entry: Entry) -> None:
         if found.failure != entry.failure:
             return
         entry = found
-
-
-async def unburied(failed_before: str) -> AsyncIterator[Entry]:
-    """Every job that had failed by then (ISO 8601) and has no dead letter. It looks at every row of the table."""
-    query = "state eq 'Failed' and buried eq false and completedAt lt @before"
-    async for row in ledger.table().query_entities(query, parameters={"before": failed_before}):
-        yield ledger.entry_of(row, row.metadata["etag"])
 
 
 def hand_over_after(failure: str) -> str:

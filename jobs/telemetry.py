@@ -113,9 +113,24 @@ def watched(report: Mapping[str, Any]) -> None:
     _event(logging.INFO, "Watched", **report)
 
 
-def alert(what: str, **figures: Any) -> None:
-    """A figure is past its threshold: a person should look."""
-    _event(logging.ERROR, "Alert", what=what, **figures)
+def alert(key: str, summary: str, figures: Mapping[str, Any]) -> None:
+    """A condition that calls for a person was raised."""
+    _event(logging.ERROR, "Alert", alert=key, summary=summary, **figures)
+
+
+def alert_cleared(key: str, summary: str, raised_at: str) -> None:
+    """The condition is no more."""
+    _event(logging.WARNING, "AlertCleared", alert=key, summary=summary, since=raised_at)
+
+
+def alert_untold(key: str, channel: str, error: JobError) -> None:
+    """An alert could not be told by one channel: the next watch tries again."""
+    _event(logging.WARNING, "AlertUntold", alert=key, channel=channel, error=error.to_dict())
+
+
+def watch_failed(what: str, error: Exception) -> None:
+    """The watchdog could not look into something; its alerts stay as they are."""
+    _event(logging.ERROR, "WatchFailed", what=what, error=type(error).__name__)
 
 
 def _event(level: int, name: str, **fields: Any) -> None:

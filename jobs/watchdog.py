@@ -1,4 +1,4 @@
-"""The watchdog: how many dead letters there are and how old, and what a crash left half done, done.
+"""The watchdog: each minute it looks at schedules, jobs, dead letters and queues, and finishes what a crash left.
 
 A crash may leave a letter sent and not yet dead-lettered, or a job failed and without a letter. Somebody else may be
 finishing the same at the same time: both come to the same dead letter.
@@ -6,88 +6,108 @@ finishing the same at the same time: both come to the same dead letter.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+from azure.core.exceptions import AzureError
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import dead_letters, failures, ledger, letters, mover, telemetry
-from jobs.settings import settings
+from jobs import alerts, backlogs, mover, schedule_watch, stragglers, telemetry
+from jobs.alerts import Condition
+from jobs.backlogs import Depth
+from jobs.errors import JobError
 
 UNHURRIED = timedelta(minutes=1)
 """For so long a failed job is left to be buried by whoever did it."""
-
-
-@dataclass(frozen=True)
-class Depth:
-    """The dead letters of one queue: how many, and how old the oldest is, in seconds."""
-
-    queue: str
-    depth: int = 0
-    oldest: float | None = None
-
-    @property
-    def is_alarming(self) -> bool:
-        """Whether a threshold of the settings is passed."""
-        limits = settings()
-        return self.depth > limits.dead_letter_alert_depth or (self.oldest or 0.0) > limits.dead_letter_alert_age
+BLIND = "blind"
+"""The group of alerts for what the watchdog could not look into."""
 
 
 @dataclass(frozen=True)
 class Report:
     """What the watchdog saw and did."""
 
+    dead_letters: tuple[Depth, ...]
     queues: tuple[Depth, ...]
     moved: int
     """Letters whose move it finished."""
     buried: int
     """Jobs that had failed and had no letter."""
-
-    @property
-    def alerts(self) -> list[str]:
-        """The queues with too many dead letters, or too old ones."""
-        return [each.queue for each in self.queues if each.is_alarming]
+    ended: int
+    """Jobs whose orchestration had stopped without entering their end."""
+    alerts: tuple[str, ...]
+    """All that are active."""
 
     def to_dict(self) -> dict[str, Any]:
         """As it is logged."""
-        queues = [asdict(each) for each in self.queues]
-        return {"queues": queues, "moved": self.moved, "buried": self.buried, "alerts": self.alerts}
+        return asdict(self)
+
+
+class Watch:
+    """One watch: what it looked into, and what it found."""
+
+    def __init__(self) -> None:
+        self.examined: list[str] = [BLIND]
+        self.found: list[Condition] = []
+
+    async def look(self, work: Awaitable[Any], what: str) -> Any:
+        """What the work finds, or None if it cannot: then that is an alert, and the rest is looked at all the same."""
+        try:
+            return await work
+        except (JobError, AzureError, OSError) as error:
+            telemetry.watch_failed(what, error)
+            self.found.append(
+                Condition(f"{BLIND}:{what}", f"the watchdog cannot look at {what}", {"error": type(error).__name__})
+            )
+            return None
+
+    def conclude(self, groups: list[str], conditions: list[Condition]) -> None:
+        """Enter what was found in groups that were looked into."""
+        self.examined += groups
+        self.found += conditions
 
 
 async def run(durable: DurableOrchestrationClient) -> None:
-    """What the timer does each minute."""
-    await watch()
+    """What its timer does each minute."""
+    await watch(durable=durable)
 
 
-async def watch(unhurried: timedelta = UNHURRIED) -> Report:
-    """Finish what was left half done, count, and raise an alert past the thresholds of the settings.
+async def watch(unhurried: timedelta = UNHURRIED, *, durable: DurableOrchestrationClient | None = None) -> Report:
+    """Finish what was left half done, look at everything once, and settle the alerts.
 
-    It reads every dead letter and looks at every row of the ledger: run it every few minutes, not every second.
-    Raises ServiceBusUnavailableError, SettingMissingError.
+    It takes some thirty requests to storage and six to the Service Bus, however many jobs and dead letters there are.
+    `durable`: without it nothing is known of orchestrations that have stopped.
     """
-    buried = await _bury_what_failed(ledger.written(datetime.now(UTC) - unhurried))
-    moved = await mover.finish_all()
-    queues = tuple([await _measure(queue) for queue in letters.QUEUES])
-    report = Report(queues, moved, buried)
+    current = Watch()
+    if (schedules := await current.look(schedule_watch.outlooks(), "schedules")) is not None:
+        current.conclude([schedule_watch.SCHEDULE], schedule_watch.conditions(schedules))
+
+    swept = await current.look(stragglers.sweep(unhurried, durable), "jobs")
+    if swept and swept.is_over:
+        current.conclude([stragglers.OVERDUE, stragglers.STALLED], swept.conditions())
+
+    moved = await current.look(mover.finish_all(), "half-made dead letters")
+    if (dead := await current.look(backlogs.dead_letters(), "dead letters")) is not None:
+        current.conclude([backlogs.DEAD_LETTERS], backlogs.dead_letter_alerts(dead))
+
+    waiting = await current.look(_queues(), "queues")
+    if waiting is not None:
+        current.conclude([backlogs.QUEUE], backlogs.queue_alerts(waiting))
+
+    active = await alerts.settle(current.examined, current.found)
+    report = Report(
+        dead_letters=tuple(dead or ()),
+        queues=tuple(waiting or ()),
+        moved=moved or 0,
+        buried=swept.buried if swept else 0,
+        ended=swept.ended if swept else 0,
+        alerts=tuple(active),
+    )
     telemetry.watched(report.to_dict())
-    for each in queues:
-        if each.is_alarming:
-            telemetry.alert("dead letters wait for a person", **asdict(each))
     return report
 
 
-async def _bury_what_failed(before: str) -> int:
-    buried = 0
-    async for entry in failures.unburied(before):
-        await dead_letters.bury_job(entry)
-        buried += 1
-    return buried
-
-
-async def _measure(queue: str) -> Depth:
-    moments = [each.enqueued_at async for each in dead_letters.look(queue)]
-    if not moments:
-        return Depth(queue)
-    age = datetime.now(UTC) - datetime.fromisoformat(min(moments))
-    return Depth(queue, len(moments), round(age.total_seconds(), 1))
+async def _queues() -> list[Depth]:
+    return [*await backlogs.storage_queues(), await backlogs.bus_queue()]

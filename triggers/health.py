@@ -9,6 +9,7 @@ import azure.durable_functions as df
 import azure.functions as func
 from azure.core.exceptions import AzureError
 
+from jobs import alerts
 from jobs.clients import CONTAINERS, QUEUES, TABLES, clients
 from jobs.errors import JobError
 from jobs.links import links
@@ -24,7 +25,7 @@ PATIENCE = 5.0
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answering
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """Without storage no job is accepted: 503. Without anything else some jobs wait: 200, degraded."""
+    """Without storage no job is accepted: 503. Without anything else some jobs wait: 200, degraded; so with an alert."""
     await _check(clients().provide)
     needed = {f"table {name}": _table(name) for name in TABLES}
     needed |= {f"container {name}": _container(name) for name in CONTAINERS}
@@ -34,8 +35,9 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
     found = dict(zip(checks, await asyncio.gather(*map(_check, checks.values())), strict=True))
     missing = [name for name in needed if not found[name]["ok"]]
     degraded = [name for name in used if not found[name]["ok"]]
-    body: dict[str, Any] = {"status": "unavailable" if missing else "degraded" if degraded else "ok"}
-    body |= {"missing": missing + degraded, "checks": found}
+    active = [] if missing else [alert.key for alert in await alerts.active()]
+    body: dict[str, Any] = {"status": "unavailable" if missing else "degraded" if degraded or active else "ok"}
+    body |= {"missing": missing + degraded, "alerts": active, "checks": found}
     return answer_json(body, 503 if missing else 200, {"Cache-Control": "no-store"})
 
 

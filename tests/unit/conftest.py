@@ -54,7 +54,7 @@ class FakeDurable:
         self.statuses[instance_id] = {"runtimeStatus": "Running"}
         return instance_id
 
-    async def get_status(self, instance_id: str) -> DurableOrchestrationStatus:
+    async def get_status(self, instance_id: str, show_input: bool = False) -> DurableOrchestrationStatus:
         if instance_id not in self.statuses:
             return DurableOrchestrationStatus()
         known = {"createdTime": "2026-01-01T00:00:00Z"} | self.statuses[instance_id]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from azure.servicebus import ServiceBusMessage
+from azure.servicebus import ServiceBusMessage, ServiceBusMessageState
 
 from jobs.clients import clients
 from tests.unit.jobs.crashes import Crashes
@@ -29,6 +29,7 @@ class Received:
     dead_letter_reason: str | None = None
     dead_letter_error_description: str | None = None
     scheduled_enqueue_time_utc: datetime | None = None
+    state: ServiceBusMessageState = ServiceBusMessageState.ACTIVE
 
 
 @dataclass

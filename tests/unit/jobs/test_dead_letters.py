@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from activities import closing
-from jobs import catalog, dead_letters, intake, ledger, letters, mover, relay, watchdog
+from jobs import catalog, dead_letters, intake, ledger, letters, mover, relay, stragglers
 from jobs.call import outcome
 from jobs.errors import LetterNotFoundError, NotAJobError, PermanentError
 from jobs.job import Envelope, parse
@@ -42,7 +42,8 @@ async def die_everywhere(bus, after: bool, new: Callable[[], Awaitable[tuple[Act
         calls = bus.crashes.calls[-1]
         await restarted(bus)
         await act()
-        await watchdog.watch(AT_ONCE)
+        await stragglers.sweep(AT_ONCE, None)
+        await mover.finish_all()
         try:
             await check()
         except Exception as error:
@@ -197,7 +198,7 @@ async def test_a_letter_whose_move_was_not_finished_is_finished_by_the_next(bus)
     queue.active.append(queue.dead.pop())
     await dead_letters.bury_message("storage:jobs", "second", b"2", NotAJobError("no job"))
     assert [letter.dead_letter_reason for letter in queue.dead] == ["NotAJob"]
-    assert (await watchdog.watch(AT_ONCE)).moved == 1
+    assert await mover.finish_all() == 1
     assert len(bus.letters()) == 2
 
 

@@ -12,8 +12,8 @@ from jobs import dead_letters
 from jobs.clients import clients
 from jobs.errors import NotAJobError, ServiceBusUnavailableError, SettingMissingError
 from jobs.links import Link, links
+from jobs.mover import finish_all
 from jobs.settings import settings
-from jobs.watchdog import watch
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage")]
 
@@ -115,7 +115,7 @@ async def test_what_takes_has_given_back_when_the_clients_are_closed(made, monke
 async def test_without_a_setting_it_is_named(monkeypatch):
     monkeypatch.delenv("AzureWebJobsServiceBus", raising=False)
     settings.cache_clear()
-    for ask in (watch, lambda: dead_letters.get("jobs-1"), lambda: anext(dead_letters.find())):
+    for ask in (finish_all, lambda: dead_letters.get("jobs-1"), lambda: anext(dead_letters.find())):
         with pytest.raises(SettingMissingError, match="AzureWebJobsServiceBus"):
             await ask()
 

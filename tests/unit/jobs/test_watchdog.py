@@ -1,39 +1,52 @@
-"""The watchdog: its figures, and when they call for a person."""
+"""The watchdog: what it sees of queues, dead letters and jobs, when that calls for a person, and what it cannot see."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
+from azure.servicebus import ServiceBusMessage, ServiceBusMessageState
 
-from jobs import dead_letters
-from jobs.errors import NotAJobError
+from jobs import backlogs, catalog, clock, dead_letters, ledger, stragglers
+from jobs.clients import clients
+from jobs.entry import JobRef
+from jobs.errors import NotAJobError, ServiceBusUnavailableError
 from jobs.settings import settings
 from jobs.watchdog import watch
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage", "bus")]
+
+AT_ONCE = timedelta(0)
 
 
-@pytest.fixture
-async def three(bus) -> None:
-    """Three dead letters, and none of what other tests have left in the ledger."""
-    await watch(timedelta(0))
-    bus.queues["poison-jobs"].dead.clear()
-    for number in range(3):
+async def bury(count: int) -> None:
+    for number in range(count):
         await dead_letters.bury_message("storage:jobs", f"m-{number}", b"", NotAJobError("no job"))
 
 
-def alerts(caplog) -> list[dict]:
-    lines = [json.loads(record.message) for record in caplog.records if record.name == "nightshift"]
-    return [line for line in lines if line["event"] == "Alert"]
+def limit(monkeypatch, **limits: str) -> None:
+    for name, value in limits.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
 
 
-async def test_it_counts_by_queue(bus, three):
+async def test_dead_letters_are_counted_by_queue(bus):
+    await bury(3)
     bus.letters()[1].enqueued_time_utc -= timedelta(hours=2)
-    [poison, *others] = (await watch()).queues
-    assert (poison.depth, 7200 <= poison.oldest < 7300) == (3, True)
+    [poison, *others] = await backlogs.dead_letters()
+    assert (poison.depth, 7200 <= poison.oldest < 7300, poison.is_more) == (3, True, False)
     assert [(each.queue, each.depth, each.oldest) for each in others] == [("jobs", 0, None), ("order-events", 0, None)]
+
+
+async def test_no_more_dead_letters_are_looked_at_than_are_too_many(bus, crashes, monkeypatch):
+    await bury(20)
+    limit(monkeypatch, DEAD_LETTER_ALERT_DEPTH="4")
+    poison = (await backlogs.dead_letters())[0]
+    assert (poison.depth, poison.is_more) == (5, True)
+    assert crashes.calls.count("peek") <= len(backlogs.letters.QUEUES)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +59,135 @@ async def test_it_counts_by_queue(bus, three):
         ({"DEAD_LETTER_ALERT_AGE": "7300"}, False),
     ],
 )
-async def test_too_many_or_too_old_ones_call_for_a_person(bus, three, caplog, monkeypatch, limits, is_alarming):
-    for name, value in limits.items():
-        monkeypatch.setenv(name, value)
-    settings.cache_clear()
+async def test_too_many_or_too_old_dead_letters_call_for_a_person(bus, monkeypatch, limits, is_alarming):
+    limit(monkeypatch, **limits)
+    await bury(3)
     bus.letters()[1].enqueued_time_utc -= timedelta(hours=2)
-    report = await watch()
-    assert report.alerts == (["poison-jobs"] if is_alarming else [])
-    assert [alert["queue"] for alert in alerts(caplog)] == report.alerts
+    found = backlogs.dead_letter_alerts(await backlogs.dead_letters())
+    assert [each.key for each in found] == (["dead-letters:poison-jobs"] if is_alarming else [])
+
+
+async def test_a_message_that_waits_too_long_calls_for_a_person(monkeypatch):
+    async with clients().queue("jobs-poison") as queue:
+        message = await queue.send_message("not looked at")
+    try:
+        at_first = next(each for each in await backlogs.storage_queues() if each.queue == "jobs-poison")
+        assert at_first.depth >= 1
+        monkeypatch.setattr(clock, "now", lambda now=clock.now: now() + timedelta(minutes=20))
+        found = backlogs.queue_alerts(await backlogs.storage_queues())
+        assert "queue:jobs-poison" in [each.key for each in found]
+    finally:
+        await clients().queue("jobs-poison").delete_message(message)
+
+
+async def test_what_is_held_back_until_later_does_not_wait(bus):
+    queue = bus.queues["jobs"]
+    for number in range(3):
+        bus.put(queue, ServiceBusMessage(b"{}"), detects_duplicates=False)
+        queue.active[number].enqueued_time_utc -= timedelta(hours=1)
+    queue.active[0].state = queue.active[1].state = ServiceBusMessageState.SCHEDULED
+    found = await backlogs.bus_queue()
+    assert (found.queue, found.depth, 3600 <= found.oldest < 3700) == ("servicebus:jobs", 1, True)
+
+
+class Ledger:
+    """Rows of one kind, as old as a test wants them."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    async def put(self, age: timedelta, **more: str) -> str:
+        """A job that was submitted, and if it says so, begun, so long ago."""
+        at = ledger.written(clock.now() - age)
+        job = JobRef(self.kind, uuid4().hex, "c", at, not_before=more.pop("notBefore", None))
+        entry, _ = await ledger.submit(job, "digest")
+        if more:
+            row = {"startedAt": at, "runner": "r", "attempt": 1, **more}
+            await ledger.merge(entry.job, entry.tag, row)
+        return job.id
+
+
+@pytest.fixture
+def rows(monkeypatch):
+    """A kind that no other test has jobs of, with a deadline of an hour."""
+    kind = f"k{uuid4().hex[:8]}"
+    order = catalog.KINDS["order"]
+    monkeypatch.setitem(catalog.KINDS, kind, replace(order, name=kind))
+    return Ledger(kind)
+
+
+async def test_a_job_past_its_deadline_and_one_that_does_not_begin_are_found(rows):
+    minute = timedelta(minutes=1)
+    overdue = await rows.put(71 * minute, state="Running")
+    await rows.put(69 * minute, state="Running")
+    stalled = await rows.put(31 * minute)
+    await rows.put(29 * minute)
+    await rows.put(31 * minute, notBefore=ledger.written(clock.now() + minute))
+    await rows.put(300 * minute, state="Completed")
+    swept = await stragglers.sweep(AT_ONCE, None)
+    assert swept.is_over
+    found = {each.key: each for each in swept.conditions()}
+    assert found[f"overdue:{rows.kind}"].figures == {"count": 1, "jobs": [overdue]}
+    assert found[f"stalled:{rows.kind}"].figures == {"count": 1, "jobs": [stalled]}
+
+
+async def test_a_long_sweep_goes_on_with_the_next_watch_and_finds_the_same(rows, monkeypatch, crashes):
+    for _ in range(7):
+        await rows.put(timedelta(hours=2), state="Running")
+    monkeypatch.setattr(stragglers, "PAGE", 2)
+    monkeypatch.setattr(stragglers, "MOST_PAGES", 2)
+    for _ in range(200):
+        crashes.calls.clear()
+        swept = await stragglers.sweep(AT_ONCE, None)
+        assert len(crashes.calls) <= 2 + 2
+        if swept.is_over:
+            break
+    (found,) = (each for each in swept.conditions() if each.key == f"overdue:{rows.kind}")
+    assert (found.figures["count"], len(found.figures["jobs"])) == (7, stragglers.MOST_NAMED)
+
+
+@pytest.mark.parametrize("status", ["Terminated", "Failed", None])
+async def test_a_job_whose_orchestration_has_stopped_is_ended_and_buried(rows, durable, bus, status):
+    id = await rows.put(timedelta(hours=2), state="Running")
+    arguments = {"job": {}, "input": {"currency": "EUR"}, "deadlineSeconds": 1}
+    if status:
+        durable.statuses[f"{rows.kind}-{id}"] = {"runtimeStatus": status, "input": arguments}
+    swept = await stragglers.sweep(AT_ONCE, durable)
+    assert f"overdue:{rows.kind}" not in swept.groups
+    entry = await ledger.get(rows.kind, id)
+    assert (entry.state, entry.is_buried) == ("Failed", True)
+    assert entry.error["openCompensations"] == [stragglers.UNKNOWN], "nobody knows what a replay would do twice"
+    (letter,) = bus.letters(jobId=id)
+    assert letter.dead_letter_reason == entry.error["type"]
+    await stragglers.sweep(AT_ONCE, durable)
+    assert len(bus.letters(jobId=id)) == 1
+
+
+async def test_a_job_whose_orchestration_runs_is_left_alone(rows, durable):
+    id = await rows.put(timedelta(hours=2), state="Running")
+    durable.statuses[f"{rows.kind}-{id}"] = {"runtimeStatus": "Running"}
+    swept = await stragglers.sweep(AT_ONCE, durable)
+    assert swept.groups[f"overdue:{rows.kind}"].jobs == [id]
+    assert (await ledger.get(rows.kind, id)).state == "Running"
+
+
+async def test_what_it_cannot_see_is_an_alert_and_the_rest_is_seen(bus, monkeypatch, caplog):
+    async def away():
+        raise ServiceBusUnavailableError("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backlogs, "dead_letters", away)
+        report = await watch()
+    assert "blind:dead letters" in report.alerts
+    assert report.queues and not report.dead_letters
+    assert "blind:dead letters" not in (await watch()).alerts
+    events = [json.loads(record.message)["event"] for record in caplog.records if record.name == "nightshift"]
+    assert "WatchFailed" in events
+
+
+async def test_it_costs_the_same_however_much_there_is(bus, crashes):
+    await bury(120)
+    await watch()
+    crashes.calls.clear()
+    await watch()
+    assert len(crashes.calls) < 40

@@ -1,0 +1,188 @@
+"""Alerts: one row for each condition that calls for a person, raised once and cleared once however many watch.
+
+Whoever changes a row's state also writes into it what is to be told, and holds it for a while; nobody else tells it
+meanwhile. What could not be told, or whose teller died, the next watch tells.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+
+from jobs import alert_channels, clock, telemetry
+from jobs.alert_channels import CLEARED, RAISED, Notice
+from jobs.clients import clients
+from jobs.errors import JobError
+from jobs.ledger import written
+
+PARTITION = "alert"
+TELLING = timedelta(minutes=2)
+"""So long a row is held by who tells of it. If that process dies, what it told may be told again, by the same id."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something that calls for a person, as it is now."""
+
+    key: str
+    """Names it: `<group>:<thing>`, such as `dead-letters:poison-jobs`. It must be fit for the key of a table row."""
+    summary: str
+    """In one sentence, with nothing sensitive."""
+    figures: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A row: a condition that was raised, and cleared when `cleared_at` says so."""
+
+    key: str
+    summary: str
+    figures: Mapping[str, Any]
+    raised_at: str
+    cleared_at: str | None
+    number: int
+    """How often this condition was raised so far."""
+    untold: tuple[tuple[str, str], ...]
+    """What is still to be told: Raised or Cleared, and by which channel."""
+    told_until: str
+    """Until then somebody is telling."""
+    tag: str
+
+    @property
+    def is_active(self) -> bool:
+        return self.cleared_at is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As an operator sees it."""
+        return {"alert": self.key, "summary": self.summary, "since": self.raised_at, **self.figures}
+
+    def notice(self, change: str) -> Notice:
+        """What is told of its being raised or cleared: the same whenever it is told."""
+        time = self.raised_at if change == RAISED else (self.cleared_at or self.raised_at)
+        return Notice(change, self.key, self.number, self.summary, self.figures, self.raised_at, time)
+
+
+async def active() -> list[Alert]:
+    """The alerts that have not been cleared."""
+    return [alert for alert in await _all() if alert.is_active]
+
+
+async def settle(examined: Iterable[str], found: Iterable[Condition]) -> list[str]:
+    """Raise what was found, clear what was not, and tell it. Returns the keys of all active alerts.
+
+    `examined`: the groups that were looked into. Alerts of others stay as they are.
+    """
+    rows = {alert.key: alert for alert in await _all()}
+    conditions = {condition.key: condition for condition in found}
+    for condition in conditions.values():
+        known = rows.get(condition.key)
+        if known is None or not known.is_active:
+            await _raise(condition, known)
+    for alert in rows.values():
+        if alert.is_active and alert.key not in conditions and alert.key.partition(":")[0] in set(examined):
+            await _clear(alert)
+    for alert in rows.values():
+        if alert.untold and alert.told_until < written(clock.now()):
+            await _tell_again(alert)
+    return sorted(alert.key for alert in await active())
+
+
+async def _raise(condition: Condition, known: Alert | None) -> None:
+    now = clock.now()
+    untold = [(RAISED, channel) for channel in alert_channels.configured()]
+    row = {
+        **_keys(condition.key),
+        "state": RAISED,
+        "summary": condition.summary,
+        "figures": json.dumps(condition.figures),
+        "raisedAt": written(now),
+        "number": known.number + 1 if known else 1,
+        "untold": json.dumps(untold),
+        "toldUntil": written(now + TELLING),
+    }
+    try:
+        if known is None:
+            tag = (await _table().create_entity(row))["etag"]
+        else:
+            guard = {"etag": known.tag, "match_condition": MatchConditions.IfNotModified}
+            tag = (await _table().update_entity(row, mode=UpdateMode.REPLACE, **guard))["etag"]
+    except (ResourceExistsError, ResourceModifiedError):
+        # Another watch was quicker, and tells it.
+        return
+    telemetry.alert(condition.key, condition.summary, condition.figures)
+    await _tell(_alert_of(row, tag))
+
+
+async def _clear(alert: Alert) -> None:
+    now = clock.now()
+    # What was raised and not told goes out first, so that nobody hears of the end of what they never heard of.
+    untold = [*alert.untold, *((CLEARED, channel) for channel in alert_channels.configured())]
+    changes = {"state": CLEARED, "clearedAt": written(now), "untold": untold, "toldUntil": written(now + TELLING)}
+    if cleared := await _change(alert, changes):
+        telemetry.alert_cleared(alert.key, alert.summary, alert.raised_at)
+        await _tell(cleared)
+
+
+async def _tell_again(alert: Alert) -> None:
+    if held := await _change(alert, {"untold": list(alert.untold), "toldUntil": written(clock.now() + TELLING)}):
+        await _tell(held)
+
+
+async def _tell(alert: Alert) -> None:
+    """Tell what is untold of a row that this watch holds, and enter what could not be told."""
+    left = []
+    for change, channel in alert.untold:
+        try:
+            await alert_channels.tell(channel, alert.notice(change))
+        except JobError as error:
+            telemetry.alert_untold(alert.key, channel, error)
+            left.append((change, channel))
+    await _change(alert, {"untold": left, "toldUntil": written(clock.now())})
+
+
+async def _change(alert: Alert, changes: dict[str, Any]) -> Alert | None:
+    """Change the row if it is as it was read. None when somebody was quicker."""
+    row = {**_keys(alert.key), **changes, "untold": json.dumps(changes["untold"])}
+    guard = {"etag": alert.tag, "match_condition": MatchConditions.IfNotModified}
+    try:
+        changed = await _table().update_entity(row, mode=UpdateMode.MERGE, **guard)
+    except ResourceModifiedError:
+        return None
+    known = {"summary": alert.summary, "figures": json.dumps(alert.figures), "raisedAt": alert.raised_at}
+    known |= {"number": alert.number, "clearedAt": alert.cleared_at}
+    return _alert_of(known | row, changed["etag"])
+
+
+async def _all() -> list[Alert]:
+    rows = _table().query_entities("PartitionKey eq @partition", parameters={"partition": PARTITION})
+    return [_alert_of(row, row.metadata["etag"]) async for row in rows]
+
+
+def _alert_of(row: Mapping[str, Any], tag: str) -> Alert:
+    return Alert(
+        key=row["RowKey"],
+        summary=row["summary"],
+        figures=json.loads(row["figures"]),
+        raised_at=row["raisedAt"],
+        cleared_at=row.get("clearedAt"),
+        number=row["number"],
+        untold=tuple((change, channel) for change, channel in json.loads(row["untold"])),
+        told_until=row["toldUntil"],
+        tag=tag,
+    )
+
+
+def _keys(key: str) -> dict[str, str]:
+    return {"PartitionKey": PARTITION, "RowKey": key}
+
+
+def _table() -> TableClient:
+    return clients().table("alerts")

@@ -1,0 +1,192 @@
+"""Stragglers: jobs that run past their deadline, jobs that do not begin, and failed ones without a dead letter.
+
+The ledger has no index by time, so it is swept: each watch asks for a few pages of the rows that may be stragglers,
+which storage picks out, and the next watch goes on where this one stopped. A small ledger is swept by one request each
+minute; of a large one, storage looks through as much as it can in five seconds for each request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+from azure.durable_functions import DurableOrchestrationClient
+
+from jobs import bodies, clock, dead_letters, ledger, status
+from jobs.alerts import Condition
+from jobs.catalog import KINDS
+from jobs.clients import clients
+from jobs.dead_letters import OPEN_COMPENSATIONS
+from jobs.entry import FAILED, PENDING, RUNNING, Entry, Run
+from jobs.ledger import written
+from jobs.settings import settings
+
+OVERDUE, STALLED = "overdue", "stalled"
+"""The groups of their alerts."""
+PAGE = 1000
+MOST_PAGES = 5
+"""In one watch."""
+MOST_ASKED = 20
+"""Orchestrations in one watch of which Durable is asked whether they have stopped."""
+MOST_NAMED = 5
+"""Jobs that an alert names."""
+SWEEP = {"PartitionKey": "watchdog", "RowKey": "sweep"}
+"""Where a sweep that is not over waits for the next watch: a row of the table `schedules`."""
+
+# The SDK finds a parameter only if there is a blank on either side of it.
+QUERY = (
+    f"(state eq '{RUNNING}' and startedAt lt @started ) or (state eq '{PENDING}' and submittedAt lt @submitted ) "
+    f"or (state eq '{FAILED}' and buried eq false and completedAt lt @failed )"
+)
+
+
+@dataclass
+class Group:
+    """Stragglers of one sort and kind."""
+
+    count: int = 0
+    jobs: list[str] = field(default_factory=list)
+
+    def add(self, entry: Entry) -> None:
+        self.count += 1
+        if len(self.jobs) < MOST_NAMED:
+            self.jobs.append(entry.job.id)
+
+
+@dataclass
+class Sweep:
+    """A walk through the ledger, as far as it has come."""
+
+    groups: dict[str, Group] = field(default_factory=dict)
+    """By the key of their alert, `overdue:<kind>` or `stalled:<kind>`."""
+    continuation: dict[str, str] | None = None
+    is_over: bool = False
+    buried: int = 0
+    """In this watch: failed jobs that had no dead letter."""
+    ended: int = 0
+    """In this watch: jobs whose orchestration had stopped, so that nobody else would have entered their end."""
+    asked: int = 0
+
+    def conditions(self) -> list[Condition]:
+        """What calls for a person. Only a sweep that is over knows it."""
+        return [
+            Condition(key, _SUMMARIES[key.partition(":")[0]].format(key.partition(":")[2]), vars(group))
+            for key, group in self.groups.items()
+        ]
+
+    def to_row(self) -> dict[str, Any]:
+        groups = {key: vars(group) for key, group in self.groups.items()}
+        return {**SWEEP, "groups": json.dumps(groups), "continuation": json.dumps(self.continuation)}
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Sweep:
+        groups = {key: Group(**group) for key, group in json.loads(row["groups"]).items()}
+        return cls(groups, json.loads(row["continuation"]))
+
+
+_SUMMARIES = {OVERDUE: "jobs of kind {} run past their deadline", STALLED: "jobs of kind {} do not begin"}
+
+
+async def sweep(unhurried: timedelta, durable: DurableOrchestrationClient | None) -> Sweep:
+    """Sweep on. Bury what failed so long ago and is not buried; end what has stopped, if `durable` can tell.
+
+    Raises ServiceBusUnavailableError, SettingMissingError.
+    """
+    known = await _left_by_the_last_watch()
+    current = Sweep.of_row(known) if known else Sweep()
+    now = clock.now()
+    query = ledger.table().query_entities(QUERY, parameters=_limits(now, unhurried), results_per_page=PAGE)
+    pages = query.by_page(current.continuation)
+    for _ in range(MOST_PAGES):
+        rows = [row async for row in await anext(pages)]
+        for row in rows:
+            await _look_at(ledger.entry_of(row, row.metadata["etag"]), now, current, durable)
+        current.continuation = pages.continuation_token
+        if current.continuation is None:
+            current.is_over = True
+            break
+    if not current.is_over:
+        await _table().upsert_entity(current.to_row(), mode=UpdateMode.REPLACE)
+    elif known:
+        await _table().delete_entity(*SWEEP.values())
+    return current
+
+
+def _limits(now: datetime, unhurried: timedelta) -> dict[str, str]:
+    shortest = min(kind.deadline for kind in KINDS.values()) + _margin()
+    return {
+        "started": written(now - shortest),
+        "submitted": written(now - timedelta(seconds=settings().stalled_alert_age)),
+        "failed": written(now - unhurried),
+    }
+
+
+def _margin() -> timedelta:
+    return timedelta(seconds=settings().overdue_alert_margin)
+
+
+async def _look_at(entry: Entry, now: datetime, current: Sweep, durable: DurableOrchestrationClient | None) -> None:
+    if entry.state == FAILED:
+        await dead_letters.bury_job(entry)
+        current.buried += 1
+    elif entry.state == PENDING:
+        # It may have been held back until later.
+        if datetime.fromisoformat(entry.job.due_at) < now - timedelta(seconds=settings().stalled_alert_age):
+            current.groups.setdefault(f"{STALLED}:{entry.job.kind}", Group()).add(entry)
+    elif _is_overdue(entry, now):
+        if durable and current.asked < MOST_ASKED:
+            current.asked += 1
+            if await _end_if_stopped(entry, durable):
+                current.ended += 1
+                return
+        current.groups.setdefault(f"{OVERDUE}:{entry.job.kind}", Group()).add(entry)
+
+
+def _is_overdue(entry: Entry, now: datetime) -> bool:
+    kind = KINDS.get(entry.job.kind)
+    deadline = kind.deadline if kind else timedelta()
+    return datetime.fromisoformat(entry.started_at) < now - deadline - _margin()
+
+
+async def _end_if_stopped(entry: Entry, durable: DurableOrchestrationClient) -> bool:
+    """Enter the end of a job whose orchestration has stopped without doing so, and bury it."""
+    kind = KINDS.get(entry.job.kind)
+    if kind is None or kind.orchestrator is None:
+        return False
+    live = await durable.get_status(entry.job.instance_id, show_input=True)
+    stopped = status.end_of(entry, live)
+    if stopped is None:
+        return False
+    state, error = stopped
+    if kind.undoes:
+        # Nobody knows what is left open, so a replay must not do it twice.
+        error = {**error, OPEN_COMPENSATIONS: [UNKNOWN]}
+    arguments = live.input_ if live else None
+    if isinstance(arguments, str):
+        arguments = json.loads(arguments)
+    if arguments:
+        await bodies.keep_job(entry.job, arguments["input"])
+    await ledger.end(entry.job, Run(entry.started_at, entry.tag, entry.attempt), state, error=error)
+    await dead_letters.bury_job(await ledger.get(entry.job.kind, entry.job.id))
+    return True
+
+
+UNKNOWN = "whatever had been done"
+"""What stands in a job's open compensations when it was stopped from outside."""
+
+
+async def _left_by_the_last_watch() -> Mapping[str, Any] | None:
+    try:
+        return await _table().get_entity(*SWEEP.values())
+    except ResourceNotFoundError:
+        return None
+
+
+def _table() -> TableClient:
+    return clients().table("schedules")

@@ -1,0 +1,122 @@
+"""Alerts: raised once and cleared once, told once by each channel, and told again only where they could not be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from jobs import alert_channels, alerts, clock
+from jobs.alerts import Condition
+from jobs.errors import ServiceBusUnavailableError
+from jobs.settings import settings
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("world", "storage")]
+
+TO = "operators@nightshift.example"
+
+
+@pytest.fixture
+def condition(bus, monkeypatch) -> Condition:
+    """Of a group of its own, with mail."""
+    monkeypatch.setenv("ALERT_MAIL_TO", TO)
+    settings.cache_clear()
+    return Condition(f"g{uuid4().hex[:8]}:thing", "a thing is wrong", {"depth": 3})
+
+
+async def settle(condition: Condition, *found: Condition, watchers: int = 1) -> None:
+    group = condition.key.partition(":")[0]
+    await asyncio.gather(*(alerts.settle([group], found) for _ in range(watchers)))
+
+
+def events(bus) -> list[dict]:
+    sent = bus.queues["job-events"].active
+    return [json.loads(b"".join(message.body)) for message in sent]
+
+
+def said(caplog) -> list[str]:
+    lines = [json.loads(record.message) for record in caplog.records if record.name == "nightshift"]
+    return [line["event"] for line in lines if line["event"].startswith("Alert")]
+
+
+def subjects(sandbox) -> list[str]:
+    return [message["subject"] for message in sandbox.mailbox(TO)["messages"]]
+
+
+async def test_it_is_told_once_and_cleared_once_by_three_watchers_at_once(condition, bus, world, caplog):
+    for found in ((condition,), (condition,), (), ()):
+        await settle(condition, *found, watchers=3)
+    assert said(caplog) == ["Alert", "AlertCleared"]
+    assert [event["type"] for event in events(bus)] == ["nightshift.alert.raised", "nightshift.alert.cleared"]
+    assert subjects(world) == ["Alert: a thing is wrong", "Cleared: a thing is wrong"]
+
+
+async def test_its_event_is_a_cloud_event(condition, bus):
+    await settle(condition, condition)
+    (event,) = events(bus)
+    assert {event[name] for name in ("specversion", "source", "subject")} == {
+        "1.0",
+        "nightshift/watchdog",
+        condition.key,
+    }
+    assert event["data"]["depth"] == 3
+    (message,) = bus.queues["job-events"].active
+    assert message.message_id == event["id"] == f"{condition.key}.1.raised"
+
+
+async def test_it_is_raised_anew_after_it_was_cleared(condition, bus):
+    for found in ((condition,), (), (condition,)):
+        await settle(condition, *found)
+    assert [event["id"].rpartition(":thing.")[2] for event in events(bus)] == ["1.raised", "1.cleared", "2.raised"]
+
+
+async def test_groups_that_were_not_looked_into_stay(condition):
+    await settle(condition, condition)
+    await alerts.settle(["another"], [])
+    assert condition.key in [alert.key for alert in await alerts.active()]
+    await settle(condition)
+
+
+async def test_what_could_not_be_told_is_told_next_time_and_nothing_else(condition, bus, world, monkeypatch, caplog):
+    async def away(_):
+        raise ServiceBusUnavailableError("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(alert_channels, "_send_event", away)
+        await settle(condition, condition)
+        await settle(condition, condition)
+    assert (events(bus), subjects(world)) == ([], ["Alert: a thing is wrong"])
+    await settle(condition, condition)
+    await settle(condition, condition)
+    assert [event["type"] for event in events(bus)] == ["nightshift.alert.raised"]
+    assert subjects(world) == ["Alert: a thing is wrong"]
+    assert said(caplog).count("AlertUntold") == 2
+
+
+async def test_nobody_hears_of_the_end_before_the_beginning(condition, bus, monkeypatch):
+    async def away(_):
+        raise ServiceBusUnavailableError("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(alert_channels, "_send_event", away)
+        await settle(condition, condition)
+    await settle(condition)
+    assert [event["type"] for event in events(bus)] == ["nightshift.alert.raised", "nightshift.alert.cleared"]
+
+
+async def test_if_its_teller_dies_another_tells_it_later(condition, bus, monkeypatch):
+    async def dies(_):
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(alerts, "_tell", dies)
+        with pytest.raises(asyncio.CancelledError):
+            await alerts.settle([], [condition])
+    await settle(condition, condition)
+    assert events(bus) == [], "it may still be telling"
+    monkeypatch.setattr(clock, "now", lambda now=clock.now: now() + timedelta(minutes=3))
+    await settle(condition, condition)
+    assert len(events(bus)) == 1
