@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from devhost import __version__
 from devhost.functions import Function
-from devhost.listeners import MANUAL_ONLY
 
 if TYPE_CHECKING:
     from devhost.host import Host
@@ -59,12 +58,6 @@ def _target(properties: Mapping[str, Any]) -> str:
 
 
 def _remarks(host: Host) -> Iterator[str]:
-    waiting = [f.name for f in host.functions.values() if f.trigger.type in MANUAL_ONLY and not f.disabled]
-    if waiting:
-        yield (
-            f"Not listened to yet (devhost/COVERAGE.md): {', '.join(waiting)}. "
-            f"Start one by hand: POST {host.origin}/admin/functions/NAME"
-        )
     used = {binding.type for function in host.functions.values() for binding in function.bindings}
     if not host.json.has_extension_bundle and (foreign := sorted(used - _BUNDLED)):
         yield (

@@ -6,7 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from devhost.errors import HostJsonError
+from devhost.listeners.blob_options import BlobOptions
 from devhost.listeners.service_bus_options import ServiceBusOptions
+from devhost.singleton import lock_period
 from devhost.storage.queue_options import QueueOptions
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 _HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
 _QUEUE_TYPES = {"queueTrigger", "queue"}
+_LOCKED_TYPES = {"timerTrigger", "blobTrigger"}
 _SERVICE_BUS_TYPES = {"serviceBusTrigger", "serviceBus"}
 
 
@@ -22,8 +25,12 @@ def check_extension_options(host: Host) -> None:
     types = {binding.type for function in host.functions.values() for binding in function.bindings}
     if types & _QUEUE_TYPES:
         QueueOptions.from_host(host)
+    if "blobTrigger" in types:
+        BlobOptions.from_host(host)
     if types & _SERVICE_BUS_TYPES:
         ServiceBusOptions.from_host(host)
+    if types & _LOCKED_TYPES:
+        lock_period(host.json)
     if host.needs_durable:
         from devhost.durable.options import DurableOptions
 

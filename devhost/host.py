@@ -19,7 +19,7 @@ from azure.functions.meta import Datum
 from devhost.errors import DevhostError, FunctionLoadError
 from devhost.extension_options import check_extension_options
 from devhost.functions import Function
-from devhost.host_id import local_host_id
+from devhost.host_id import HOST_ID_SETTING, local_host_id
 from devhost.host_json import HostJson
 from devhost.host_options import HostOptions
 from devhost.http.cors import Cors
@@ -38,6 +38,7 @@ from devhost.settings import Settings, effective_values
 
 if TYPE_CHECKING:
     from devhost.durable import DurableExtension
+    from devhost.listeners.blob_triggers import BlobTriggers
     from devhost.service_bus_connections import ServiceBusConnections
     from devhost.storage import StorageAccounts
 
@@ -134,6 +135,7 @@ class Host:
         """Read host.json, import the app, index its functions. Raises DevhostError; close() undoes it."""
         values = effective_values(self._local, os.environ, {**self._own_settings(), **self.options.settings})
         self.settings = Settings(values, self.script_root)
+        self.id = (self.settings.get(HOST_ID_SETTING) or self.id).lower()
         self.json = HostJson.load(self.script_root, self.settings)
         self.on_configured()
         self._environment.enter_context(app_environment(self.script_root, values))
@@ -246,6 +248,13 @@ class Host:
         from devhost.storage import StorageAccounts
 
         return StorageAccounts(self.settings)
+
+    @cached_property
+    def blob_triggers(self) -> BlobTriggers:
+        """What the app's blob-triggered functions share."""
+        from devhost.listeners.blob_triggers import BlobTriggers
+
+        return BlobTriggers(self)
 
     @cached_property
     def service_bus(self) -> ServiceBusConnections:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
+HOST_ID_SETTING = "AzureFunctionsWebHost__hostid"
+"""The setting that names another id."""
 _LONGEST = 32
 
 

@@ -17,6 +17,7 @@ from devhost.host_json import HostJson
 from devhost.http.routes import check_route
 from devhost.listeners import check_trigger
 from devhost.retry import RetryPolicy
+from devhost.schedule import read_schedule
 from devhost.settings import Settings
 from devhost.signature import read_signature
 
@@ -70,17 +71,21 @@ def _function(name: str, source: Any, settings: Settings, host_json: HostJson) -
             check_binding(binding)
     if triggers[0].type == "httpTrigger":
         check_route(triggers[0].properties.get("route") or name, host_json.route_prefix)
+    elif triggers[0].type == "timerTrigger":
+        read_schedule(triggers[0].properties["schedule"])
     callable_ = source.get_user_function()
+    signature = read_signature(name, callable_, bindings)
+    read = {p.binding.name: p.binding for p in (signature.trigger, *signature.inputs)}
     return Function(
         name=name,
         callable=callable_,
-        bindings=bindings,
-        trigger=triggers[0],
+        bindings=tuple(read.get(binding.name, binding) for binding in bindings),
+        trigger=signature.trigger.binding,
         is_async=inspect.iscoroutinefunction(callable_),
         directory=str(Path(inspect.getfile(callable_)).parent),
         retry_policy=_retry_policy(name, source, host_json),
         disabled=_is_disabled(name, settings),
-        signature=read_signature(name, callable_, bindings),
+        signature=signature,
     )
 
 

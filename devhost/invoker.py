@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from devhost import logs
 from devhost.bindings import create_input, create_output
 from devhost.context import Context, Out, RetryContext, RpcException
 from devhost.converters import GenericConverter, decode, encode
+from devhost.deferred import DeferredConverter
 from devhost.invocation import FunctionInvocationError, InvocationRecord, TriggerData
 from devhost.timespan import format_timespan
 from devhost.user_code import Raised, as_exception, call_async, call_sync, failure_of
@@ -173,12 +175,12 @@ class Invoker:
         function, signature = call.function, call.function.signature
         data = _binding_data(trigger, function.name, identifier) if call.wants_data else trigger.binding_data
         entry = signature.trigger
-        arguments = {entry.binding.name: decode(entry.converter, trigger.value, trigger.metadata)}
+        arguments = {entry.binding.name: await self._decode(entry, trigger.value, trigger.metadata)}
         if call.readers:
             values = await asyncio.gather(*(reader.read(data) for _, reader in call.readers))
             for (parameter, _), value in zip(call.readers, values, strict=True):
                 metadata = trigger.metadata if parameter.converter.has_trigger_support() else {}
-                arguments[parameter.binding.name] = decode(parameter.converter, value, metadata)
+                arguments[parameter.binding.name] = await self._decode(parameter, value, metadata)
         for writer in call.writers.values():
             writer.check(data)
         if signature.wants_context:
@@ -196,6 +198,13 @@ class Invoker:
         if not (signature.outputs or call.writers):
             return self._returned(call, result)
         return await self._write(call, arguments, result, data)
+
+    async def _decode(self, parameter: Parameter, value: Datum, metadata: Mapping[str, Datum]) -> Any:
+        if not isinstance(parameter.converter, DeferredConverter):
+            return decode(parameter.converter, value, metadata)
+        # The SDK object is made in a thread: making it may ask the service (StorageStreamDownloader does).
+        work = partial(decode, parameter.converter, value, metadata)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def _returned(self, call: _Call, result: Any) -> Datum | None:
         returns = call.function.signature.returns

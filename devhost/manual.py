@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from azure.functions.meta import Datum
 
-from devhost.bindings import create_input
 from devhost.datum import promote, to_metadata
 from devhost.errors import DevhostError
-from devhost.functions import Binding, Function
+from devhost.functions import Function
 from devhost.http.functions import REASON, manual_request
 from devhost.invocation import TriggerData
+from devhost.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from devhost.host import Host
-
-_TIMER = '{"Schedule":{"AdjustForDST":true},"ScheduleStatus":null,"IsPastDue":false}'
 
 
 class ManualInvocationError(DevhostError):
@@ -33,7 +33,7 @@ async def manual_trigger(host: Host, function: Function, text: str) -> TriggerDa
     if kind == "httpTrigger":
         return manual_request(function, f"{host.origin}/admin/functions/{function.name}", text)
     if kind == "timerTrigger":
-        return TriggerData(Datum(_TIMER, "json"), reason=REASON)
+        return await _from_time(host, function, text)
     if kind == "queueTrigger":
         return _from_text(text, {"QueueTrigger": text, "DequeueCount": 0})
     if kind == "serviceBusTrigger":
@@ -51,19 +51,33 @@ def _from_text(text: str, binding_data: Mapping[str, Any]) -> TriggerData:
     return TriggerData(Datum(text, "string"), to_metadata(data), REASON, binding_data=data)
 
 
+async def _from_time(host: Host, function: Function, text: str) -> TriggerData:
+    """The timer's stored status, as the real host gives it; a time in `text` stands for the occurrence to be run."""
+    from devhost.listeners.timer import manual_timer_data
+
+    moment = None
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+    if moment is not None and moment.tzinfo is None:
+        raise ManualInvocationError(
+            f"The time '{text}' has no offset.", 'Write e.g. {"input": "2026-03-29T02:30:00+01:00"}.'
+        )
+    trigger = await manual_timer_data(host, function, moment)
+    trigger.reason = REASON
+    return trigger
+
+
 async def _from_blob(host: Host, function: Function, path: str) -> TriggerData:
+    from devhost.listeners.blob_registration import BlobRegistration
+
     container, _, name = path.partition("/")
     if not container or not name:
         raise ManualInvocationError(f"'{path}' is not the path of a blob.", 'Give it as {"input": "container/name"}.')
-    connection = function.trigger.properties.get("connection")
-    properties = {"path": _literal(path), "connection": connection, "dataType": "BINARY"}
-    content = await create_input(host, Binding("blob", "content", "in", properties)).read({})
-    if content.type is None:
-        raise ManualInvocationError(f"There is no blob '{path}'.", "Upload it first.")
-    data = {"BlobTrigger": path, "name": name}
-    return TriggerData(content, to_metadata(data), REASON, binding_data=data)
-
-
-def _literal(path: str) -> str:
-    """A path in which braces are only braces."""
-    return path.replace("{", "{{").replace("}", "}}")
+    registration = BlobRegistration.of(host, function)
+    try:
+        blob = await registration.read(container, name)
+    except StorageError as error:
+        if error.status != 404:
+            raise
+        raise ManualInvocationError(f"There is no blob '{path}'.", "Upload it first.") from None
+    return registration.trigger_data(container, name, blob, REASON)

@@ -25,6 +25,7 @@ class Settings:
         """`values`: environment names and texts; `script_root` only helps to word remedies."""
         self._values = {_key(name): value for name, value in values.items()}
         self._names = {_key(name): name.replace("__", ":") for name in values}
+        self._variables = {_key(name): name for name in values}
         self._script_root = script_root
 
     def get(self, name: str, default: str | None = None) -> str | None:
@@ -41,10 +42,9 @@ class Settings:
         Raises MissingConnectionError, and UnsupportedBindingError for an identity-based connection (§1.4).
         """
         name = name or _DEFAULT_CONNECTION[service]
-        for candidate in (f"AzureWebJobs{name}", name):
-            for key in (f"ConnectionStrings:{candidate}", candidate):
-                if value := self.get(key):
-                    return value
+        for key in _connection_keys(name):
+            if value := self.get(key):
+                return value
         for candidate in (f"AzureWebJobs{name}", name):
             if any(key.startswith(f"{candidate.lower()}:") for key in self._values):
                 raise UnsupportedBindingError(
@@ -55,6 +55,15 @@ class Settings:
         raise MissingConnectionError(
             f"{_SERVICE_NAME[service]} connection string '{shown}' does not exist.", self._how_to_set(name)
         )
+
+    def connection_variable(self, name: str | None, service: str = "storage") -> str:
+        """The environment variable in which connection() finds the connection string. Raises what connection() raises.
+
+        For SDK types, which read their connection themselves.
+        """
+        self.connection(name, service)
+        keys = _connection_keys(name or _DEFAULT_CONNECTION[service])
+        return next(self._variables[_key(key)] for key in keys if self.get(key))
 
     def matching(self, prefix: str) -> dict[str, str]:
         """Settings below `prefix` (`A:` for what is named `A:…` or `A__…`), their names without it."""
@@ -95,3 +104,9 @@ def effective_values(
 
 def _key(name: str) -> str:
     return name.replace("__", ":").lower()
+
+
+def _connection_keys(name: str) -> list[str]:
+    """Where a connection is looked for, in this order."""
+    candidates = (f"AzureWebJobs{name}", name)
+    return [key for candidate in candidates for key in (f"ConnectionStrings:{candidate}", candidate)]

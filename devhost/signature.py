@@ -11,6 +11,7 @@ from typing import Any
 from azure.functions._thirdparty import typing_inspect
 
 from devhost.converters import converter_for, has_implicit_output
+from devhost.deferred import DeferredConverter, as_deferred, deferred_converter
 from devhost.errors import FunctionLoadError
 from devhost.functions import Binding
 
@@ -55,12 +56,14 @@ def read_signature(name: str, function: Callable[..., Any], bindings: Iterable[B
             "The host reads annotations when it loads the function: import their names at run time, "
             "not under TYPE_CHECKING.",
         ) from None
-    _refuse_sdk_types(name, annotations)
     bound = {binding.name: binding for binding in bindings if binding.name != "$return"}
+    deferred = {key: deferred_converter(bound[key], annotations[key]) for key in bound.keys() & annotations.keys()}
+    deferred = {key: converter for key, converter in deferred.items() if converter is not None}
+    _refuse_sdk_types(name, {key: value for key, value in annotations.items() if key not in deferred})
     names = list(inspect.signature(function).parameters)
     wants_context = _takes_context(name, names, bound, annotations)
     _compare(name, set(names) - ({"context"} if wants_context else set()), set(bound))
-    parameters = {key: _parameter(name, bound[key], annotations) for key in names if key in bound}
+    parameters = {key: _parameter(name, bound[key], annotations, deferred.get(key)) for key in names if key in bound}
     triggers = [parameter for parameter in parameters.values() if parameter.binding.is_trigger]
     return Signature(
         trigger=triggers[0],
@@ -72,7 +75,7 @@ def read_signature(name: str, function: Callable[..., Any], bindings: Iterable[B
 
 
 def _refuse_sdk_types(name: str, annotations: dict[str, Any]) -> None:
-    """Types of the azurefunctions-extensions-bindings-* packages: another worker protocol, for deferred bindings."""
+    """Types of the azurefunctions-extensions-bindings-* packages that devhost cannot give to such a parameter."""
     for parameter, annotation in annotations.items():
         for part in (annotation, *typing.get_args(annotation)):
             module = str(getattr(part, "__module__", ""))
@@ -115,7 +118,9 @@ def _compare(name: str, declared: set[str], bound: set[str]) -> None:
         )
 
 
-def _parameter(name: str, binding: Binding, annotations: dict[str, Any]) -> Parameter:
+def _parameter(
+    name: str, binding: Binding, annotations: dict[str, Any], deferred: DeferredConverter | None
+) -> Parameter:
     if binding.direction not in ("in", "out"):
         raise FunctionLoadError(
             name,
@@ -124,6 +129,8 @@ def _parameter(name: str, binding: Binding, annotations: dict[str, Any]) -> Para
     if binding.name not in annotations:
         return Parameter(binding, converter_for(binding.type), None)
     annotation = annotations[binding.name]
+    if deferred is not None:
+        return Parameter(as_deferred(binding), deferred, annotation)
     pytype, is_out = _unwrap_out(name, binding.name, annotation)
     if not _is_type(pytype):
         raise FunctionLoadError(name, f"'{binding.name}' is annotated {annotation!r}, which is not a type.")

@@ -12,6 +12,7 @@ from azure.functions.meta import Datum
 from devhost.bindings.dotnet import compact_json
 from devhost.bindings.expressions import BindingExpression, BindingExpressionError
 from devhost.bindings.results import read_value
+from devhost.deferred import blob_reference, is_deferred
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobClient
@@ -26,7 +27,10 @@ PARENT_ID = "AzureWebJobsParentId"
 class _BlobBinding:
     def __init__(self, host: Host, binding: Binding) -> None:
         """Raises what StorageAccounts.account raises, and BindingExpressionError."""
-        self._service = host.storage.blobs(binding.properties.get("connection"))
+        connection = binding.properties.get("connection")
+        self._host = host
+        self._endpoint = host.storage.account(connection).blob_endpoint
+        self._service = host.storage.blobs(connection)
         self._path = BindingExpression(binding.properties["path"])
         self._data_type = str(binding.properties.get("dataType", "STRING")).upper()
 
@@ -49,10 +53,22 @@ class _BlobBinding:
 
 
 class BlobInput(_BlobBinding):
-    """Reads a blob whole: as text, or as bytes with data_type BINARY or STREAM. A missing blob gives None."""
+    """Reads a blob whole: as text, or as bytes with data_type BINARY or STREAM. A missing blob gives None.
+
+    For an argument of an SDK type it reads nothing and says where the blob is; such a path may name a container alone.
+    """
+
+    def __init__(self, host: Host, binding: Binding) -> None:
+        """Raises what StorageAccounts.account raises, and BindingExpressionError."""
+        super().__init__(host, binding)
+        connection = binding.properties.get("connection")
+        self._variable = host.settings.connection_variable(connection) if is_deferred(binding) else None
 
     async def read(self, data: Mapping[str, Any]) -> Datum:
         """The blob's content; text is UTF-8, broken sequences replaced, as a .NET StreamReader does it."""
+        if self._variable is not None:
+            container, _, name = self._path.resolve(data).partition("/")
+            return blob_reference(self._variable, container, name or None)
         from azure.core.exceptions import ResourceNotFoundError
 
         try:
@@ -84,6 +100,7 @@ class BlobOutput(_BlobBinding):
             with contextlib.suppress(ResourceExistsError):  # another invocation was faster
                 await self._service.create_container(blob.container_name)
             await blob.upload_blob(content, overwrite=True, metadata=metadata)
+        self._host.blob_triggers.written(self._endpoint, blob.container_name)
 
 
 def _content(value: Any) -> bytes:

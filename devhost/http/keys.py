@@ -13,7 +13,8 @@ from typing import Any
 
 from devhost.errors import DevhostError
 
-_DURABLE = "durabletask_extension"
+DURABLE = "durabletask_extension"
+BLOBS = "blobs_extension"
 _NEW = "Delete the file; new keys are made."
 
 
@@ -37,7 +38,7 @@ class Keys:
     @property
     def durable_webhook(self) -> str:
         """The system key that Durable's management URLs carry as `code`."""
-        return self._system[_DURABLE]
+        return self._system[DURABLE]
 
     def admits(self, level: str, function_name: str, key: str | None) -> bool:
         """Whether `key` opens a function of the auth level "anonymous", "function" or "admin"."""
@@ -51,9 +52,9 @@ class Keys:
         """Whether `key` is the master key, the one that opens everything."""
         return _among(key, [self.master])
 
-    def opens_webhook(self, key: str | None) -> bool:
-        """Whether `key` opens Durable's management API."""
-        return self.is_master(key) or _among(key, [self.durable_webhook])
+    def opens_webhook(self, key: str | None, extension: str = DURABLE) -> bool:
+        """Whether `key` opens the webhook of an extension; Durable's is its management API."""
+        return self.is_master(key) or _among(key, [self._system[extension]])
 
 
 def _among(key: str | None, known: list[str]) -> bool:
@@ -71,7 +72,12 @@ def _load(path: Path) -> dict[str, Any]:
         raise DevhostError(f"The keys in {path} cannot be read: {error}.", _NEW) from None
     if not isinstance(stored, dict):
         raise DevhostError(f"{path} does not hold keys.", _NEW)
-    return _new_keys() | stored
+    keys = _new_keys()
+    complete = keys | stored | {"systemKeys": keys["systemKeys"] | stored.get("systemKeys", {})}
+    if complete != stored:  # made by an older devhost
+        path.unlink()
+        _write(path, complete)
+    return complete
 
 
 def _write(path: Path, stored: Mapping[str, Any]) -> None:
@@ -87,5 +93,5 @@ def _new_keys() -> dict[str, Any]:
         "masterKey": secrets.token_urlsafe(32),
         "functionKeys": {"default": secrets.token_urlsafe(32)},
         "functions": {},
-        "systemKeys": {_DURABLE: secrets.token_urlsafe(32)},
+        "systemKeys": {extension: secrets.token_urlsafe(32) for extension in (DURABLE, BLOBS)},
     }

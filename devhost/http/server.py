@@ -1,4 +1,4 @@
-"""The HTTP server: one address for the functions, the admin API and Durable's management API."""
+"""The HTTP server: one address for the functions, the admin API, Durable's management API and the blob webhook."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from devhost.errors import PortUnavailableError
+from devhost.http import blob_webhook
 from devhost.http.admin import Admin
+from devhost.http.blob_webhook import BlobWebhook
 from devhost.http.cors import Cors
 from devhost.http.functions import MAX_BODY, HttpFunctions, given_key
-from devhost.http.keys import Keys
+from devhost.http.keys import BLOBS, Keys
 from devhost.http.landing import landing_page
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ class HttpServer:
         Admin(host).add_routes(router)
         if host.durable is not None:
             host.durable.add_routes(router)
+        if any(function.trigger.type == "blobTrigger" for function in host.functions.values()):
+            BlobWebhook(host).add_routes(router)
         router.add_route("*", "/{path:.*}", self._functions.serve)
         self._runner = web.AppRunner(
             application,
@@ -136,6 +140,8 @@ class HttpServer:
             return self._keys.is_master(given_key(request))
         if path.startswith(_DURABLE):
             return self._keys.opens_webhook(given_key(request))
+        if path.startswith(blob_webhook.PATH):
+            return self._keys.opens_webhook(given_key(request), BLOBS)
         return True
 
     async def _finish(self, request: web.Request, response: web.StreamResponse) -> None:

@@ -27,6 +27,8 @@ class Listener(Protocol):
 
 LISTENERS = {
     "queueTrigger": ("devhost.listeners.queue", "QueueListener"),
+    "blobTrigger": ("devhost.listeners.blob", "BlobListener"),
+    "timerTrigger": ("devhost.listeners.timer", "TimerListener"),
     "serviceBusTrigger": ("devhost.listeners.service_bus", "ServiceBusListener"),
 }
 """Trigger type → module and class; imported only when a function needs it. Built as `Class(host, function)`."""
@@ -36,13 +38,10 @@ SERVED_ELSEWHERE = frozenset(
 )
 """Triggers without a listener of their own: the HTTP server and the Durable extension take care of them."""
 
-MANUAL_ONLY = frozenset({"timerTrigger", "blobTrigger"})
-"""Triggers that load and can be invoked through the admin API, but are not listened to yet (COVERAGE.md)."""
-
 
 def check_trigger(trigger_type: str) -> None:
     """Raise UnsupportedBindingError for a trigger type that devhost cannot load."""
-    if trigger_type not in LISTENERS and trigger_type not in SERVED_ELSEWHERE and trigger_type not in MANUAL_ONLY:
+    if trigger_type not in LISTENERS and trigger_type not in SERVED_ELSEWHERE:
         raise UnsupportedBindingError(
             f"the trigger type '{trigger_type}' is not covered by devhost.",
             "devhost/COVERAGE.md lists what is; run this function with `func start` or exclude it with --functions.",

@@ -109,6 +109,7 @@ class StorageService:
                 connector=aiohttp.TCPConnector(keepalive_timeout=_KEEP_ALIVE),
                 headers={"x-ms-version": API_VERSION},
                 timeout=self.timeout,
+                auto_decompress=False,  # a blob stored as gzip is given as it is stored
             )
         return self._session
 

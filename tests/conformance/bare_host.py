@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import azure.functions as func
 
+from devhost.clock import VirtualClock
 from devhost.host_json import HostJson
 from devhost.indexer import index
 from devhost.invocation import InvocationRecord
 from devhost.invoker import Invoker
 from devhost.listeners import LISTENERS, create_listener
+from devhost.listeners.blob_triggers import BlobTriggers
 from devhost.outages import Outages
 from devhost.settings import Settings
 
@@ -26,10 +29,13 @@ class BareHost:
         self.settings = Settings(settings)
         self.json = HostJson({"version": "2.0", "extensions": extensions})
         self.outages = Outages()
+        self.clock = VirtualClock()
+        self.id = f"test-{uuid.uuid4().hex[:12]}"
         self.invoker = Invoker(self)
         self.invoke = self.invoker.invoke
         self.records: list[InvocationRecord] = []
         self.invoker.observers.append(self.records.append)
+        self.blob_triggers = BlobTriggers(self)
         self.faults: list[BaseException] = []
         self.failed = self.faults.append
         self.listeners: list[Any] = []
