@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from devhost.cli import main
+from tests.acceptance.processes import wait_until
 from tests.conformance.apps import write_app
 
 pytestmark = pytest.mark.usefixtures("own_log")
@@ -251,8 +252,18 @@ def test_new_connections_are_refused_while_it_drains(start):
     thread, _ = ask_slow(host, 1.5)
     host.process.send_signal(signal.SIGTERM)
     host.wait_for("Stopping")
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{host.url}/api/hello")
+
+    def is_refused():
+        try:
+            httpx.get(f"{host.url}/api/hello")
+        except httpx.ConnectError:
+            return True
+        except httpx.TransportError:
+            pass  # it came between the word and the deed
+        return False
+
+    wait_until(is_refused, "the door is closed", seconds=5)
+    assert thread.is_alive(), "the door was closed only when all was done"
     thread.join()
     assert host.process.wait(20) == 0
 
