@@ -33,6 +33,7 @@ def describe() -> dict[str, Any]:
                 "Ask a job to stop and to undo what it did.", _named(), {202: STATUS, 404: PROBLEM, 409: PROBLEM}
             )
         },
+        "/api/schedules": {"get": _operation("What runs by the clock, and the alerts there are.", [], {200: WATCHED})},
         "/api/dead-letters": {"get": _list_dead_letters() | ADMIN},
         "/api/dead-letters/{id}": {
             "get": _operation("Look at a dead letter.", [LETTER, WITH_BODY], {200: DEAD_LETTER, 404: PROBLEM}) | ADMIN,
@@ -63,14 +64,21 @@ ADMIN_KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key", "descr
 FUNCTION_KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key"}
 
 PRIORITY = "Which queue a job without orchestration waits in. An orchestration starts at once, behind no backlog."
+NOT_BEFORE = (
+    "The job starts no earlier, and can be cancelled until then: a time with its offset, within a year. The first one "
+    "counts: with another one, the same id and input are the same job, and its status shows its time."
+)
+NEW_ID = "The id of the job. The same id and input is the same job."
+NATURAL_ID = "Needed with `force` only, to tell one more such job from others: otherwise the input says the job's id."
 
 
 def _submit(kind: Kind) -> dict[str, Any]:
     parameters = [
-        _parameter("header", "Idempotency-Key", "The id of the job. The same id and input is the same job."),
+        _parameter("header", "Idempotency-Key", NATURAL_ID if kind.id_of else NEW_ID),
         _parameter("header", "Prefer", "`wait=N`: answer when the job has ended, or after N seconds."),
         _parameter("header", "x-correlation-id", "Found again in the job's logs and in all that it calls."),
         _parameter("query", "priority", PRIORITY, {"enum": ["normal", "urgent"]}),
+        _parameter("query", "notBefore", NOT_BEFORE, {"type": "string", "format": "date-time"}),
     ]
     answers = {200: STATUS, 202: STATUS} | dict.fromkeys((400, 409, 413, 503), PROBLEM)
     schema = {"$ref": f"#/components/schemas/{kind.input_model.__name__}"}
@@ -133,6 +141,14 @@ REPLAYED = {
     "type": "object",
     "properties": {"id": {"type": "string"}, "done": {"type": "boolean"}, "where": {"type": "string"}},
 }
+WATCHED = {
+    "type": "object",
+    "required": ["schedules", "alerts"],
+    "properties": {
+        "schedules": {"type": "array", "items": {"$ref": "#/components/schemas/Schedule"}},
+        "alerts": {"type": "array", "items": {"$ref": "#/components/schemas/Alert"}},
+    },
+}
 
 _MEANING = {
     200: "As it is now",
@@ -148,6 +164,7 @@ _MEANING = {
 
 def _schemas() -> dict[str, Any]:
     schemas: dict[str, Any] = {"Status": _STATUS_SCHEMA, "Problem": _PROBLEM_SCHEMA, "DeadLetter": _LETTER_SCHEMA}
+    schemas |= {"Schedule": _SCHEDULE_SCHEMA, "Alert": _ALERT_SCHEMA}
     for kind in KINDS.values():
         schema = kind.input_model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= schema.pop("$defs", {})
@@ -180,6 +197,7 @@ _STATUS_SCHEMA = {
         },
         "correlationId": {"type": "string"},
         "replyTo": {"type": "string"},
+        "notBefore": {"type": "string", "format": "date-time"},
         "submittedAt": _TIME,
         "startedAt": _TIME,
         "completedAt": _TIME,
@@ -205,6 +223,34 @@ _LETTER_SCHEMA = {
         "body": {"type": "string", "description": "What failed, when it was asked for and is text."},
         "bodyBase64": {"type": "string", "description": "The same, when it is no text."},
     },
+}
+_SCHEDULE_SCHEMA = {
+    "type": "object",
+    "required": ["name", "expression", "timeZone", "state", "last", "next", "lateSince", "missed", "lastJob"],
+    "properties": {
+        "name": {"type": "string"},
+        "expression": {"type": "string", "description": "NCRONTAB, or a span of time."},
+        "timeZone": {"type": "string"},
+        "state": {
+            "enum": ["ok", "late", "missed"],
+            "description": "late: it may yet run; missed: its grace is over.",
+        },
+        "last": _TIME,
+        "next": {"type": "string", "format": "date-time"},
+        "lateSince": _TIME,
+        "missed": {"type": "array", "items": {"type": "string", "format": "date-time"}},
+        "lastJob": {"type": ["string", "null"], "description": "The path of the job that it submitted last."},
+    },
+}
+_ALERT_SCHEMA = {
+    "type": "object",
+    "required": ["alert", "summary", "since"],
+    "properties": {
+        "alert": {"type": "string"},
+        "summary": {"type": "string"},
+        "since": {"type": "string", "format": "date-time"},
+    },
+    "description": "A condition that calls for a person, with its figures. It is cleared when the condition is over.",
 }
 _PROBLEM_SCHEMA = {
     "type": "object",

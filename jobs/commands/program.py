@@ -13,11 +13,11 @@ from pathlib import Path
 from azure.core.exceptions import AzureError
 
 from jobs.clients import clients
-from jobs.commands import cancel, dead_letters, list, send, show, stock, wait
+from jobs.commands import cancel, dead_letters, list, send, show, stock, upload, wait
 from jobs.commands.options import NOT_DONE
 from jobs.errors import JobError, SettingMissingError
 
-COMMANDS = (send, list, show, wait, cancel, dead_letters, stock)
+COMMANDS = (send, upload, list, show, wait, cancel, dead_letters, stock)
 INTERRUPTED = 130
 """The exit code that shells give a program which Ctrl-C ended."""
 

@@ -1,0 +1,82 @@
+"""`upload CONTAINER FILE...`: put files where each becomes a job."""
+
+from __future__ import annotations
+
+import argparse
+import mimetypes
+from pathlib import Path
+from typing import Any
+
+from azure.storage.blob import ContentSettings
+
+from jobs import uploads
+from jobs.clients import clients
+from jobs.commands import printed, wait
+from jobs.commands.options import DONE, Commands, add_command, span
+from jobs.errors import InvalidInputError, PermanentError
+from jobs.job import open_envelope, parse
+
+CODES = f"0 uploaded; 1 not uploaded: a line on stderr says why; with --wait, as of `wait`: {wait.CODES}"
+
+
+class FileMissingError(PermanentError):
+    """There is no such file to upload."""
+
+
+def add(commands: Commands) -> None:
+    parser = add_command(commands, "upload", "put files into a container, and print the job of each", run, CODES)
+    parser.add_argument("container", choices=sorted(uploads.KINDS), help="where to")
+    parser.add_argument("files", metavar="FILE", nargs="+", help="the blob gets its name, without the folder")
+    parser.add_argument("--name", help="the blob's name, if there is one file: 2026/mug.jpg")
+    parser.add_argument("--wait", action="store_true", help="until the jobs have ended")
+    parser.add_argument("--timeout", type=span, default="5m", metavar="SPAN", help="of --wait: 90s, 30m, 12h (5m)")
+
+
+async def run(options: argparse.Namespace) -> int:
+    files = _named(options)
+    # Nothing is uploaded unless all of it can be.
+    for name, path in files.items():
+        _check(options.container, name, path)
+    await clients().provide()
+    made = [await _upload(options.container, name, path) for name, path in files.items()]
+    if not options.wait:
+        if options.json:
+            printed.as_json(made)
+        else:
+            print("\n".join(f"{each['kind']}/{each['id']}" for each in made))
+        return DONE
+    options.ids = [f"{each['kind']}/{each['id']}" for each in made]
+    return await wait.run(options)
+
+
+def _named(options: argparse.Namespace) -> dict[str, Path]:
+    """The files by the names of their blobs. Raises InvalidInputError when two would be one blob."""
+    if options.name and len(options.files) > 1:
+        raise InvalidInputError("--name is for one file: upload the others without it")
+    files: dict[str, Path] = {}
+    for file in map(Path, options.files):
+        name = options.name or file.name
+        if name in files:
+            raise InvalidInputError(f"{files[name]} and {file} would both be {name!r}: upload one of them under --name")
+        files[name] = file
+    return files
+
+
+def _check(container: str, name: str, path: Path) -> None:
+    """Refuse what could be no job. Raises FileMissingError, InvalidInputError."""
+    if not path.is_file():
+        raise FileMissingError(f"{path} is {'no file but a folder' if path.is_dir() else 'not there'}: name its files")
+    parse(open_envelope(uploads.message(container, name, "0x0")))
+
+
+async def _upload(container: str, name: str, path: Path) -> dict[str, Any]:
+    content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    with path.open("rb") as content:
+        blob = (
+            await clients()
+            .container(container)
+            .upload_blob(name, content, overwrite=True, content_settings=ContentSettings(content_type=content_type))
+        )
+    etag = (await blob.get_blob_properties()).etag
+    job = uploads.message(container, name, etag)
+    return {"file": str(path), "blob": f"{container}/{name}", "kind": job["kind"], "id": job["id"]}
