@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 pytest_plugins = ["devhost.testing"]
 
 ROOT = Path(__file__).resolve().parents[1]
+TIMERS = ("nightly_sales_report", "nightly_retention", "watchdog")
+WITHOUT_TIMERS = {f"AzureWebJobs.{name}.Disabled": "true" for name in TIMERS}
+"""Virtual time may pass by days: a shop's test has the timers run that are about timers, by settings of its own."""
 
 # The tests start some hundred hosts and processes: they share compiled modules, even where Python is told to keep none.
 sys.dont_write_bytecode = False
@@ -118,6 +121,14 @@ def impatience() -> Iterator[None]:
         yield
 
 
+_STILL = {
+    # Most tests want no watchdog each minute that they advance; `open_shop(**{"AzureWebJobs.watchdog.Disabled": "0"})`.
+    **{f"AzureWebJobs.{name}.Disabled": "1" for name in ("nightly_sales_report", "nightly_retention", "watchdog")},
+    # The blobs of tests that went before are not new to this one.
+    "AzureFunctionsWebHost__hostid": "shop",
+}
+
+
 @pytest.fixture
 def open_shop(
     devhost_host: Callable[..., TestHost], shop_settings, service_bus: InProcessServiceBus, impatience
@@ -132,7 +143,7 @@ def open_shop(
         if "jobs.settings" in sys.modules:
             # A test that opens a second shop has its settings changed.
             sys.modules["jobs.settings"].settings.cache_clear()
-        host = devhost_host(ROOT, settings={**shop_settings, **settings})
+        host = devhost_host(ROOT, settings={**_STILL, **shop_settings, **settings})
         # The modules that the app uses: they are forgotten when the host stops.
         opened.append((host, sys.modules["jobs.clients"], sys.modules["jobs.settings"]))
         host.get("/api/health").raise_for_status()  # the app's queues, tables and containers exist from now on

@@ -24,28 +24,34 @@ def shop(open_shop, service_bus):
 
 
 def watch(shop) -> Any:
-    """What its timer will do: its report."""
+    """What its timer does: its report."""
     return shop.call(importlib.import_module("jobs.watchdog").watch, timedelta(0))
 
 
-def said(caplog, event: str) -> list[dict]:
+def said(caplog, *events: str) -> list[dict]:
     lines = [json.loads(record.message) for record in caplog.records if record.name == "nightshift"]
-    return [line for line in lines if line["event"] == event]
+    return [line for line in lines if line["event"] in events]
 
 
-def test_it_counts_and_raises_an_alert(jobs, bus, caplog):
-    assert [each.depth for each in watch(jobs.shop).queues] == [0, 0, 0]
+def test_too_many_dead_letters_are_an_alert_until_there_are_less(jobs, bus, caplog):
+    assert [each.depth for each in watch(jobs.shop).dead_letters] == [0, 0, 0]
     for _ in range(3):
         jobs.put("no job")
     jobs.shop.drain()
     report = watch(jobs.shop)
-    poison = report.queues[0]
+    watch(jobs.shop)
+    poison = report.dead_letters[0]
     assert (poison.queue, poison.depth, report.moved, report.buried) == ("poison-jobs", 3, 0, 0)
     assert 0 <= poison.oldest < 60
-    assert report.alerts == ["poison-jobs"]
-    assert said(caplog, "Watched")[-1]["queues"][0] == {"queue": "poison-jobs", "depth": 3, "oldest": poison.oldest}
-    (alert,) = said(caplog, "Alert")
-    assert (alert["queue"], alert["depth"]) == ("poison-jobs", 3)
+    shown = jobs.shop.get("/api/schedules").json()["alerts"]
+    assert ("dead-letters:poison-jobs", 3) in [(each["alert"], each.get("depth")) for each in shown]
+    assert "dead-letters:poison-jobs" in jobs.shop.get("/api/health").json()["alerts"]
+
+    for letter in jobs.shop.get("/api/dead-letters").json()["deadLetters"]:
+        jobs.shop.request("DELETE", f"/api/dead-letters/{letter['id']}")
+    watch(jobs.shop)
+    told = [line["event"] for line in said(caplog, "Alert", "AlertCleared") if "poison" in line["alert"]]
+    assert told == ["Alert", "AlertCleared"]
 
 
 def test_it_finishes_a_move_that_was_begun(jobs, bus):
