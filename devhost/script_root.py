@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from devhost.errors import ScriptRootError
 
@@ -32,16 +35,49 @@ def find_script_root(given: str | None, start: Path) -> Path:
     )
 
 
+@dataclass(slots=True)
+class _Layer:
+    """One app's environment in force, and what was before it."""
+
+    script_root: Path
+    variables: dict[str, str]
+    folder: str
+    path: list[str]
+    modules: dict[str, ModuleType]
+
+    def restore(self) -> None:
+        """Make the process as it was before, and forget the modules that the app brought in."""
+        for name, module in list(sys.modules.items()):
+            if self.modules.get(name) is not module and _belongs_to(self.script_root, name):
+                del sys.modules[name]
+                if name in self.modules:
+                    sys.modules[name] = self.modules[name]
+        sys.path[:] = self.path
+        os.chdir(self.folder)
+        _set_variables(self.variables)
+
+    def inherit(self, earlier: _Layer) -> None:
+        """Take over what was before an earlier layer that has ended."""
+        self.variables, self.folder, self.path, self.modules = (
+            earlier.variables, earlier.folder, earlier.path, earlier.modules
+        )  # fmt: skip
+
+
+_layers: list[_Layer] = []
+"""One for each host of this process, in the order of their starts. More than one happens in tests only."""
+
+
 @contextlib.contextmanager
 def app_environment(script_root: Path, values: Mapping[str, str]) -> Iterator[None]:
     """Make `values` the process environment, `script_root` the cwd and the first place of imports.
 
     At the end all three are as before, and the modules that the app brought in are forgotten, or replaced by those of
-    their names that were there, so that the next app of this process imports its own.
+    their names that were there, so that the next app of this process imports its own. Hosts may end in any order: what
+    was before one that ends stays away until those that started after it have ended too.
     """
-    environment, folder, path, modules = dict(os.environ), os.getcwd(), list(sys.path), dict(sys.modules)
-    os.environ.clear()
-    os.environ.update(values)
+    layer = _Layer(script_root, dict(os.environ), os.getcwd(), list(sys.path), dict(sys.modules))
+    _layers.append(layer)
+    _set_variables(values)
     os.chdir(script_root)
     additions = [str(script_root)]
     if (script_root / _PACKAGES).is_dir():
@@ -50,15 +86,19 @@ def app_environment(script_root: Path, values: Mapping[str, str]) -> Iterator[No
     try:
         yield
     finally:
-        for name, module in list(sys.modules.items()):
-            if modules.get(name) is not module and _belongs_to(script_root, name):
-                del sys.modules[name]
-                if name in modules:
-                    sys.modules[name] = modules[name]
-        sys.path[:] = path
-        os.chdir(folder)
-        os.environ.clear()
-        os.environ.update(environment)
+        position = _layers.index(layer)
+        del _layers[position]
+        if position == len(_layers):
+            layer.restore()
+        else:
+            _layers[position].inherit(layer)
+
+
+def _set_variables(values: Mapping[str, str]) -> None:
+    """Make `values` the whole environment; local time follows the time zone they name, as a new process's would."""
+    os.environ.clear()
+    os.environ.update(values)
+    time.tzset()
 
 
 def _belongs_to(script_root: Path, module_name: str) -> bool:

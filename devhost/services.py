@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from devhost.functions import Function
     from devhost.host import Host
 
-_STORAGE = {"queueTrigger": "queue", "queue": "queue", "blob": "blob", "table": "table", "blobTrigger": "blob"}
+_STORAGE = {"queueTrigger": "queue", "queue": "queue", "blob": "blob", "table": "table", "blobTrigger": "blob",
+            "timerTrigger": "blob"}  # fmt: skip
 _SERVICE_BUS = frozenset({"serviceBusTrigger", "serviceBus"})
 _PATIENCE = 5.0
 _START_AZURITE = (

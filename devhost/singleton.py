@@ -51,7 +51,7 @@ class SingletonLock:
         """Set when the hold ended by itself: storage was away for too long, or somebody broke the lease."""
         self._period = lock_period(host.json).total_seconds()
         self._outages = host.outages
-        self._service_name = f"Blob storage at {service.url.rstrip('/')}"
+        self.service_name = host.storage.blob_service().name
         self._container = service.get_container_client(HOSTS_CONTAINER)
         self._blob = self._container.get_blob_client(f"locks/{host.id}/{lock_id}")
         # One lease id for good: when the answer to an attempt is lost, the next one finds the lock to be ours.
@@ -60,6 +60,7 @@ class SingletonLock:
         self._renewal: asyncio.Task[None] | None = None
         self._freed = asyncio.Event()
         self._trying = False
+        self._attempt: asyncio.Task[bool] | None = None
 
     @property
     def is_held(self) -> bool:
@@ -87,29 +88,14 @@ class SingletonLock:
         """One attempt; False if another host holds the lock or storage is away. Raises AzureError for a refusal."""
         self._trying = True
         self._freed.clear()
-        began = time.monotonic()
-        try:
-            taken = await self._take()
-            self._outages.recovered(self._service_name)
-        except AzureError as error:
-            if not is_unavailable(error):
-                raise
-            self._outages.report(self._service_name, error)
-            return False
-        finally:
-            self._trying = False
-        if not taken:
-            _log.debug("Unable to acquire the singleton lock (%s): another host holds it.", self.id)
-            return False
-        _log.debug("Singleton lock acquired (%s).", self.id)
-        self._held_until = began + self._period
-        self.lost.clear()
-        self._stop_renewing()
-        self._renewal = asyncio.create_task(self._renew(), name=f"renewal of {self.id}")
-        return True
+        self._attempt = asyncio.create_task(self._try(), name=f"attempt at {self.id}")
+        # Cut short it might leave a lease that nobody knows of; release() waits for it instead.
+        return await asyncio.shield(self._attempt)
 
     async def release(self) -> None:
-        """Give the lock up, if it is held, so that another host can have it at once."""
+        """Give the lock up, if it is held, so that another host can have it at once. Not while acquire() is awaited."""
+        if self._attempt is not None:
+            await asyncio.wait({self._attempt})
         self._stop_renewing()
         if not self.is_held:
             return
@@ -123,6 +109,28 @@ class SingletonLock:
         for waiter in _waiting.get(self._blob.url, ()):
             waiter._trying = True
             waiter._freed.set()
+
+    async def _try(self) -> bool:
+        began = time.monotonic()
+        try:
+            taken = await self._take()
+            self._outages.recovered(self.service_name)
+        except AzureError as error:
+            if not is_unavailable(error):
+                raise
+            self._outages.report(self.service_name, error)
+            return False
+        finally:
+            self._trying = False
+        if not taken:
+            _log.debug("Unable to acquire the singleton lock (%s): another host holds it.", self.id)
+            return False
+        _log.debug("Singleton lock acquired (%s).", self.id)
+        self._held_until = began + self._period
+        self.lost.clear()
+        self._stop_renewing()
+        self._renewal = asyncio.create_task(self._renew(), name=f"renewal of {self.id}")
+        return True
 
     async def _take(self) -> bool:
         try:
@@ -157,12 +165,12 @@ class SingletonLock:
                 await self._lease.renew(**_WITHOUT_RETRIES)
             except AzureError as error:
                 if is_unavailable(error):
-                    self._outages.report(self._service_name, error)
+                    self._outages.report(self.service_name, error)
                     if self.is_held:
                         pause = _RENEW_AGAIN
                         continue
                 break
-            self._outages.recovered(self._service_name)
+            self._outages.recovered(self.service_name)
             self._held_until, pause = began + self._period, self._period / 2
         _log.warning("The singleton lock %s was lost; it is asked for again.", self.id)
         self._held_until, self._renewal = 0.0, None

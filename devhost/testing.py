@@ -11,6 +11,8 @@ import inspect
 import logging
 import tempfile
 import threading
+import uuid
+import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +25,7 @@ import pytest
 from devhost.azurite import Azurite
 from devhost.clock import Clock, VirtualClock
 from devhost.host import Host
+from devhost.host_id import HOST_ID_SETTING
 from devhost.host_options import HostOptions
 from devhost.invocation import InvocationRecord
 from devhost.servicebus.in_process import InProcessServiceBus
@@ -67,7 +70,8 @@ class TestHost:
     """One function app in this process, on a free port, for a `with` block.
 
     Settings come from `settings` and the environment; local.settings.json is not read, so that a test means the same on
-    every machine. The Durable task hub is a new one unless `task_hub` names a file.
+    every machine. The Durable task hub is a new one unless `task_hub` names a file. Hosts of one clock have one host id
+    of their own, so that they share locks and the status of timers with each other and with no other test.
     """
 
     __test__ = False  # not a test class, whatever its name makes pytest think
@@ -83,7 +87,8 @@ class TestHost:
         enable_auth: bool = False,
         cors: str | None = None,
     ) -> None:
-        """`clock`: a VirtualClock unless given; pass `Clock()` for real time."""
+        """`clock`: a VirtualClock unless given; pass `Clock()` for real time, or one clock to several hosts."""
+        clock = clock or VirtualClock()
         self._folder = tempfile.TemporaryDirectory(prefix="devhost-")
         self._options = HostOptions(
             port=0,
@@ -92,9 +97,9 @@ class TestHost:
             cors=cors,
             enable_auth=enable_auth,
             task_hub=str(task_hub or Path(self._folder.name) / "hub.sqlite3"),
-            settings={**_POLLING, **(settings or {})},
+            settings={HOST_ID_SETTING: _host_id(clock), **_POLLING, **(settings or {})},
             use_local_settings=False,
-            clock=clock or VirtualClock(),
+            clock=clock,
         )
         self.app = Host(Path(script_root), self._options)
         """The host itself. It belongs to another thread: use call()."""
@@ -129,12 +134,14 @@ class TestHost:
             raise
         self.call(self.app.invoker.observers.append, self.invocations.append)
         self._client = httpx.Client(base_url=self.url, timeout=_REQUEST_SECONDS)
+        _running.append(self)
         return self
 
     def stop(self, grace: float = 5.0) -> None:
         """Stop the host; what does not end within `grace` seconds is handed back."""
         if self._client is None:
             return
+        _running.remove(self)
         self._client.close()
         self._client = None
         self.call(self.app.stop, grace)
@@ -183,9 +190,18 @@ class TestHost:
     def drain(self, timeout: float = 60.0) -> None:
         """Wait until all is idle: queues empty, no invocation running, no orchestration with something to do.
 
-        Timers that are not due do not count. Raises the first fault of devhost itself (Host.failed), and TimeoutError
-        with what still runs after `timeout` seconds. Functions that failed are in `failures`.
+        Timers that are not due do not count. Hosts that share this one's clock are waited for as well, since they may
+        share its work. Raises the first fault of devhost itself (Host.failed), and TimeoutError with what still runs
+        after `timeout` seconds. Functions that failed are in `failures`.
         """
+        hosts = [host for host in _running if host.app.clock is self.app.clock]
+        started = -1
+        while started != (now := sum(host.app.invoker.started for host in hosts)):
+            started = now
+            for host in hosts:
+                host._drain(timeout)
+
+    def _drain(self, timeout: float) -> None:
         try:
             self.call(self._within, timeout, self.app.drain)
         except TimeoutError:
@@ -197,7 +213,7 @@ class TestHost:
     def advance(self, span: timedelta | None = None, *, timeout: float = 60.0, **parts: float) -> None:
         """Let virtual time pass: `advance(days=30)`. Every timer on the way fires at its time, and its work is done.
 
-        Raises what drain() raises, for each of its waits.
+        That goes for all hosts that share the clock. Raises what drain() raises, for each of its waits.
         """
         clock = self.app.clock
         if not isinstance(clock, VirtualClock):
@@ -224,6 +240,14 @@ class TestHost:
             if id(fault) not in self._raised:
                 self._raised.add(id(fault))
                 raise fault
+
+
+_running: list[TestHost] = []
+_host_ids: weakref.WeakKeyDictionary[Clock, str] = weakref.WeakKeyDictionary()
+
+
+def _host_id(clock: Clock) -> str:
+    return _host_ids.setdefault(clock, f"test-{uuid.uuid4().hex[:16]}")
 
 
 async def _await(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -119,6 +120,7 @@ def test_functions_are_described(echo):
     assert echo.get("/admin/other").status_code == 404
 
 
+NEXT_YEAR = f"{datetime.now(UTC).year + 1}-01-01T00:00:00+00:00"
 MANUAL = """
 seen = []
 
@@ -128,7 +130,7 @@ def queue(m: func.QueueMessage):
 
 @app.schedule(schedule="0 0 0 1 1 *", arg_name="t")
 def timer(t: func.TimerRequest):
-    seen.append([t.past_due, t.schedule_status, t.schedule["AdjustForDST"]])
+    seen.append([t.past_due, t.schedule_status["Next"], t.schedule["AdjustForDST"]])
 
 @app.route()
 def http(req: func.HttpRequest) -> str:
@@ -146,8 +148,9 @@ def bus(m: func.ServiceBusMessage):
     [
         ("queue", {"input": "hello"}, ["hello", None, 0]),
         ("queue", {"input": '{"id": "7", "DequeueCount": 99}'}, ['{"id": "7", "DequeueCount": 99}', None, 99]),
-        ("timer", {"input": "ignored"}, [False, {}, True]),
-        ("timer", {}, [False, {}, True]),
+        ("timer", {"input": "ignored"}, [False, NEXT_YEAR, True]),
+        ("timer", {}, [False, NEXT_YEAR, True]),
+        ("timer", {"input": "2026-03-29T02:30:00+01:00"}, [False, "2026-03-29T01:30:00+00:00", True]),
         ("http", {"input": "body"}, ["POST", "body"]),
         ("bus", {"input": "text"}, ["text"]),
     ],
@@ -155,8 +158,9 @@ def bus(m: func.ServiceBusMessage):
 def test_a_function_started_by_hand_runs_in_the_background(
     name, body, expected, devhost_host, tmp_path, azurite, service_bus
 ):
-    connections = {"C": azurite.connection_string, "B": service_bus.connection_string}
-    host = serve(devhost_host, tmp_path, MANUAL, settings=connections)
+    storage = azurite.connection_string
+    connections = {"C": storage, "B": service_bus.connection_string, "AzureWebJobsStorage": storage}
+    host = serve(devhost_host, tmp_path, MANUAL, settings={**connections, "TZ": "UTC"})
     response = host.post(f"/admin/functions/{name}", json=body)
     assert (response.status_code, response.content) == (202, b"")
     host.drain()
@@ -176,7 +180,9 @@ def test_a_blob_function_started_by_hand_reads_the_blob(devhost_host, tmp_path, 
     with BlobServiceClient.from_connection_string(azurite.connection_string) as blobs:
         container = blobs.create_container("manual")
         container.upload_blob("a{1}.bin", b"\x00\xff")
-    host = serve(devhost_host, tmp_path, source, settings={"C": azurite.connection_string})
+    storage = azurite.connection_string
+    settings = {"C": storage, "AzureWebJobsStorage": storage, "AzureWebJobs.blob.Disabled": "true"}
+    host = serve(devhost_host, tmp_path, source, settings=settings)
     assert host.post("/admin/functions/blob", json={"input": "manual/a{1}.bin"}).status_code == 202
     host.drain()
     assert sys.modules["function_app"].seen == [["manual/a{1}.bin", b"\x00\xff"]]

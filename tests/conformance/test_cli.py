@@ -47,8 +47,8 @@ async def slow_async(req) -> str:
     await asyncio.sleep(float(req.params["seconds"]))
     return "slow"
 
-@app.schedule(schedule="0 0 * * * *", arg_name="t")
-def hourly(t: func.TimerRequest): ...
+@app.warm_up_trigger(arg_name="w")
+def warmup(w): ...
 """
 
 
@@ -123,17 +123,17 @@ def test_all_functions_are_listed_http_first(start):
     host = start()
     listing = host.output.split("Functions:")[1].split("Host ready")[0]
     names = re.findall(r"^\t(\w+):", listing, re.MULTILINE)
-    assert names == ["any_method", "hello", "slow", "slow_async", "hourly"]
+    assert names == ["any_method", "hello", "slow", "slow_async", "warmup"]
     assert f"\thello: [GET,POST] {host.url}/api/hello/{{name?}}\n\n" in listing
     assert f"\tany_method:  {host.url}/api/any_method\n" in listing
-    assert "\thourly: timerTrigger  0 0 * * * *\n" in listing
+    assert "\twarmup: warmupTrigger\n" in listing
     assert "For detailed output, run devhost with --verbose flag." in host.output
     assert host.end() == 0
 
 
 def test_disabled_functions_are_named(start):
-    host = start(environment={"AzureWebJobs.hourly.Disabled": "true"})
-    assert "Function hourly is disabled." in host.output and "\thourly:" not in host.output
+    host = start(environment={"AzureWebJobs.warmup.Disabled": "true"})
+    assert "Function warmup is disabled." in host.output and "\twarmup:" not in host.output
 
 
 def test_the_list_of_an_app_that_is_all_disabled_has_no_heading(start):

@@ -15,13 +15,16 @@ from azure.functions.meta import Datum
 from devhost.invocation import FunctionInvocationError, TriggerData
 from tests.conformance.apps import DURABLE_APP, write_app
 
+WITHOUT_TIMERS = {f"AzureWebJobs.{name}.Disabled": "1" for name in ("returned", "unbound", "work")}
+"""These tests start their timers by hand, and need no storage that way."""
+
 
 def app_module():
     return sys.modules["function_app"]
 
 
 def start(devhost_host, folder, source, settings=None, **given):
-    return devhost_host(write_app(folder, source, **given), settings=settings or {})
+    return devhost_host(write_app(folder, source, **given), settings={**WITHOUT_TIMERS, **(settings or {})})
 
 
 def invoke(host, name, value, metadata=None):
@@ -193,7 +196,7 @@ def results(devhost_host, tmp_path, monkeypatch):
     folder = write_app(tmp_path, RESULTS, head=DURABLE_APP)
     monkeypatch.setitem(devhost.bindings.OUTPUTS, "queue", ("function_app", "Sink"))
     monkeypatch.setattr("devhost.host.check_services", _nothing)
-    return devhost_host(folder)
+    return devhost_host(folder, settings=WITHOUT_TIMERS)
 
 
 async def _nothing(host):
