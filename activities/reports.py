@@ -3,7 +3,6 @@
 All files of a job are in the container `reports`, in a folder named by the job's id.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -51,9 +50,7 @@ async def delete_parts(call: dict) -> dict:
 
 async def find(call: Call) -> list[int]:
     """The shards of the `day` in which there are sales."""
-    shards = range(sales.SHARDS)
-    found = await asyncio.gather(*(sales.has_any(call.input["day"], shard) for shard in shards))
-    return [shard for shard, has_any in zip(shards, found, strict=True) if has_any]
+    return await sales.shards(call.input["day"])
 
 
 async def report(call: Call) -> dict[str, int]:

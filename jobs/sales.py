@@ -63,16 +63,29 @@ async def strike_out(day: str, order_id: str, instance_id: str) -> None:
     await _table().upsert_entity(row, mode=UpdateMode.MERGE)
 
 
-async def has_any(day: str, shard: int) -> bool:
-    """Whether there are rows in one shard of a day."""
-    async for _ in _table().query_entities(**_of(day, shard), select="RowKey", results_per_page=1):
-        return True
-    return False
+async def shards(day: str) -> list[int]:
+    """The shards of a day in which there are rows. One request finds the next of them, or that there is none."""
+    found: list[int] = []
+    while not found or found[-1] < SHARDS - 1:
+        shard = await _first_shard(day, found[-1] + 1 if found else 0)
+        if shard is None:
+            break
+        found.append(shard)
+    return found
+
+
+async def _first_shard(day: str, least: int) -> int | None:
+    range = {"least": f"{day}.{least}", "most": f"{day}.{SHARDS - 1}"}
+    query = "PartitionKey ge @least and PartitionKey le @most"
+    async for row in _table().query_entities(query, parameters=range, select=["PartitionKey"], results_per_page=1):
+        return int(row["PartitionKey"].rpartition(".")[2])
+    return None
 
 
 async def pages(day: str, shard: int) -> AsyncIterator[list[Sale]]:
     """The sales in one shard of a day, ordered by the id of their instance, a page at a time."""
-    async for page in _table().query_entities(**_of(day, shard), results_per_page=PAGE).by_page():
+    query, parameters = "PartitionKey eq @partition", {"partition": f"{day}.{shard}"}
+    async for page in _table().query_entities(query, parameters=parameters, results_per_page=PAGE).by_page():
         yield [_sale(row, day) async for row in page if not row.get("isWithdrawn")]
 
 
@@ -86,10 +99,6 @@ def _sale(row: dict[str, Any], day: str) -> Sale:
         row["currency"],
         json.loads(row["lines"]),
     )
-
-
-def _of(day: str, shard: int) -> dict[str, Any]:
-    return {"query_filter": "PartitionKey eq @partition", "parameters": {"partition": f"{day}.{shard}"}}
 
 
 def _keys(day: str, order_id: str, instance_id: str) -> dict[str, str]:

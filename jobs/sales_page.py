@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs import clock, money
 from jobs.sales_totals import Sold, Sum, Totals
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 PAGES = Path(__file__).parent / "pages"
 MOST_ARTICLES = 50
@@ -36,15 +41,9 @@ def best_articles(sold: Sold) -> list[tuple[str, Sum]]:
 
 def render(day: str, totals: Totals, names: Mapping[str, str], made_at: datetime) -> str:
     """The page. `names`: of articles, by sku; whatever is in them is text. `made_at`: with a time zone."""
-    # Imported here because it takes time, and only this needs it.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    pages = Environment(
-        loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     that_day = date.fromisoformat(day)
     made_there = made_at.astimezone(clock.zone())
-    return pages.get_template("sales_report.html").render(
+    return _template().render(
         day=day,
         title=f"Sales of {that_day:%A}, {that_day.day} {that_day:%B %Y}",
         is_over=made_there.date().isoformat() > day,
@@ -54,6 +53,17 @@ def render(day: str, totals: Totals, names: Mapping[str, str], made_at: datetime
         bar_width=BAR,
         height=HEIGHT,
     )
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    # Imported here because it takes time, and most processes make no page.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    pages = Environment(
+        loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return pages.get_template("sales_report.html")
 
 
 def _section(currency: str, sold: Sold, names: Mapping[str, str]) -> dict:

@@ -236,7 +236,8 @@ async def test_the_history_does_not_grow_with_the_orders(day, monkeypatch):
 
 async def test_a_status_has_the_links(day, durable):
     entry = await day.make()
-    shown = await status.describe(entry, durable)
+    listed, shown = await status.describe(entry, None), await status.describe(entry, durable)
+    assert set(listed["result"]["csv"]) == {"blob", "url"}
     assert set(shown["result"]["html"]) == {"blob", "url"}
     async with aiohttp.ClientSession() as http, http.get(shown["result"]["html"]["url"]) as answer:
         assert "No orders were sold" in await answer.text()
