@@ -128,8 +128,8 @@ def prepare(content: bytes) -> Prepared:
         orientation, profile = _orientation(image), image.info.get("icc_profile")
         reduced = _resized(_plain(image), _fitting(size, LARGEST))
         upright = _in_srgb(reduced, profile)
-        if turn := _TURNS.get(orientation):
-            upright = upright.transpose(turn)
+        if orientation in _TURNS:
+            upright = upright.transpose(_TURNS[orientation])
             size = size if orientation < 5 else size[::-1]
         # What came from a file keeps hold of it, and of its metadata.
         upright = upright.copy() if upright is image else upright
