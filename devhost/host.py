@@ -225,7 +225,8 @@ class Host:
         if self.outstanding or (self._server is not None and self._server.outstanding):
             return False
         listeners = [] if self.paused else self._listeners
-        for part in [*listeners, *([self.durable] if self.durable is not None else [])]:
+        # Listeners ask their services, so they come last.
+        for part in [*([self.durable] if self.durable is not None else []), *listeners]:
             idle = part.is_idle()
             if not (await idle if inspect.isawaitable(idle) else idle):
                 return False
