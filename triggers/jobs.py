@@ -36,7 +36,8 @@ async def submit_job(req: func.HttpRequest, client: df.DurableOrchestrationClien
             input=input,
             correlation_id=_correlation_id(req),
             priority=req.params.get("priority", "normal"),
-            not_before=_moment(req.params.get("notBefore")),
+            # By the name that the sender knows, which the error says.
+            notBefore=_moment(req.params.get("notBefore")),
         )
     except ValidationError as error:
         raise invalid(error, "the request is not right") from None

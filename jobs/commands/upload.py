@@ -70,7 +70,7 @@ def _check(container: str, name: str, path: Path) -> None:
 
 
 async def _upload(container: str, name: str, path: Path) -> dict[str, Any]:
-    content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    content_type = mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
     with path.open("rb") as content:
         blob = (
             await clients()

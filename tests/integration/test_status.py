@@ -248,7 +248,11 @@ def test_health_is_degraded_without_the_gateway(open_shop):
     assert answer.json()["missing"] == ["payment gateway"]
 
 
-def test_the_description_is_valid_openapi(shop):
+def test_the_description_is_valid_openapi_and_right_about_schedules(shop, described):
+    schedules = shop.get("/api/schedules").json()["schedules"]
+    assert {"nightly_sales_report", "nightly_retention", "watchdog"} <= {each["name"] for each in schedules}
+    for schedule in schedules:
+        described("Schedule", schedule)
     answer = shop.get("/api/openapi.json")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     validate(answer.json())

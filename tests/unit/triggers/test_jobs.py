@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from unittest.mock import AsyncMock
 from uuid import uuid4
 
 import pytest
@@ -12,7 +13,7 @@ from azure.core.exceptions import ServiceRequestError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs import ledger
+from jobs import delay, ledger
 from tests.orders import order
 from tests.unit.triggers.doors import ask, content
 
@@ -93,6 +94,21 @@ async def test_too_large(durable):
 )
 async def test_what_is_no_job(durable, body):
     assert_problem(await submit(durable, body=body), 400)
+
+
+async def test_a_plus_that_nobody_escaped_in_the_time(durable, monkeypatch):
+    monkeypatch.setattr(delay, "schedule", AsyncMock())
+    shown = content(await submit(durable, params={"notBefore": "2027-01-01T08:00:00 02:00"}, id=uuid4().hex))
+    assert (shown["status"], shown["notBefore"]) == ("Pending", "2027-01-01T06:00:00.000000Z")
+    assert durable.starts == 0
+
+
+@pytest.mark.parametrize(
+    "time", ["", "10", "+10m", "2027-01-01", "2027-01-01 08:00", "2026-12-01T08:00:00", "9999-12-31T00:00:00Z"]
+)
+async def test_an_odd_time_to_start(durable, time):
+    problem = assert_problem(await submit(durable, params={"notBefore": time}), 400)
+    assert problem["errors"][0]["field"] == "notBefore"
 
 
 async def test_an_odd_priority(durable):

@@ -36,6 +36,14 @@ def test_every_reference_leads_somewhere():
     assert {"OrderInput", "Customer", "OrderLine", "Status", "Problem"} <= names
 
 
+def test_a_job_whose_input_says_its_id_needs_no_key():
+    paths = describe()["paths"]
+    about = {kind: {each["name"]: each for each in paths[f"/api/jobs/{kind}"]["post"]["parameters"]} for kind in KINDS}
+    assert "the input says" in about["sales-report"]["Idempotency-Key"]["description"]
+    assert "the input says" not in about["order"]["Idempotency-Key"]["description"]
+    assert {named["notBefore"]["schema"]["format"] for named in about.values()} == {"date-time"}
+
+
 def test_the_schema_is_the_one_that_is_checked():
     schema = describe()["components"]["schemas"]["OrderInput"]
     assert schema["additionalProperties"] is False

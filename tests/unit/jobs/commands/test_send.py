@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -66,6 +67,28 @@ def test_each_job_without_an_id_is_one_of_its_own(file, taken, capsys):
     assert names[0] == {"kind": "order", "id": names[0]["id"], "queue": "jobs", "bus": False}
     assert len({name["id"] for name in names}) == 2
     assert {message["id"] for message in taken("jobs")} == {name["id"] for name in names}
+
+
+def test_a_job_that_is_not_to_start_yet(file, taken, capsys):
+    assert main(["send", "order", file, "--not-before", "2026-12-01T08:00+01:00", "--urgent"]) == 0
+    assert [message["notBefore"] for message in taken("jobs-urgent")] == ["2026-12-01T08:00:00+01:00"]
+    before = datetime.now(UTC)
+    assert main(["send", "order", file, "--not-before", "+10m", "--check"]) == 0
+    (message,) = taken("jobs")
+    named = datetime.fromisoformat(message["notBefore"])
+    assert timedelta(minutes=10) <= named - before < timedelta(minutes=11)
+    assert parse(open_envelope(message)).not_before
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"), [("tomorrow", 2, "+2h for in two hours"), ("+999d", 1, "a year ahead")]
+)
+def test_a_time_that_cannot_be_waited_for(file, taken, capsys, given, code, said):
+    try:
+        ended = main(["send", "order", file, "--not-before", given, "--check"])
+    except SystemExit as error:
+        ended = error.code
+    assert (ended, taken("jobs")) == (code, []) and said in capsys.readouterr().err
 
 
 def test_an_input_from_stdin(taken, monkeypatch, capsys):
