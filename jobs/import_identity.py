@@ -1,8 +1,8 @@
 """The identity of a file of orders, which begins the ids of its orders: the same file never orders twice.
 
 It is that of the file's name, unless the same content came before under another name; then it is the one that content
-had. A corrected file keeps the identity that its name has had since the first time. Table `imports`: a row for each
-content and one for each name, inserted if absent.
+had. A corrected file keeps the identity that its name has had since the first time, even if that came from another
+name. Table `imports`: a row for each content and one for each name, inserted if absent.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ ROW = "identity"
 
 async def of(name: str, digest: str) -> str:
     """The identity (16 hex digits) of the content with that digest in a blob of that name; always the same one."""
-    if known := await _find(digest):
-        return known
-    named = sha256(name.encode()).hexdigest()
-    return await _keep(digest, await _keep(f"name-{named}", named[:16]))
+    known = await _find(digest)
+    hashed = sha256(name.encode()).hexdigest()
+    named = await _keep(f"name-{hashed}", known or hashed[:16])
+    return known or await _keep(digest, named)
 
 
 async def _find(key: str) -> str | None:

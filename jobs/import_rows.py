@@ -5,8 +5,9 @@ CSV: a header, then a row an order, with the columns
     customerId,name,email,address,card,currency,items
     ada,Ada Byron,ada@example.com,"12 Analytical Row, Nürnberg",tok_ada_4242,EUR,LAMP-MOON:1;TEA-LINDEN:2
 
-in any order, with `,` or `;` between. `items` has a `SKU:quantity` for each article, with `;` between. Blanks around a
-value do not count. A field that holds delimiters, quotes or line ends is put into quotes, quotes inside it doubled.
+in any order, with `,` or `;` between. `items` has a `SKU:quantity` for each article, with `;` between. A field that
+holds delimiters, quotes or line ends is put into quotes, quotes inside it doubled. Blanks around a value do not count,
+and line ends and several blanks within are one blank.
 
 JSON Lines: each line is the input of one order, as `POST /api/jobs/order` takes it.
 
@@ -79,7 +80,7 @@ def _of_csv(table: Table, data: bytes) -> dict[str, Any]:
         raise NotAJobError("quotes must enclose a whole field, and a CR stands only before an LF") from None
     if len(values) != len(table.columns):
         raise NotAJobError(f"the row has {len(values)} fields, and the header {len(table.columns)}")
-    row = dict(zip(table.columns, (value.strip() for value in values), strict=True))
+    row = dict(zip(table.columns, (" ".join(value.split()) for value in values), strict=True))
     customer = {"id": row["customerId"], "name": row["name"], "email": row["email"], "address": row["address"]}
     return {
         "customer": customer,

@@ -1,4 +1,4 @@
-"""Imports of orders: each good row is one order, however often its file comes; each bad row is reported with its line."""
+"""Imports of orders: each good row is one order, however often its file comes; each bad row is reported."""
 
 from __future__ import annotations
 
