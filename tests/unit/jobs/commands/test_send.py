@@ -6,10 +6,12 @@ import asyncio
 import io
 import json
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from azure.core.exceptions import ResourceExistsError
 from azure.servicebus.aio import ServiceBusClient
 from azure.storage.queue import QueueServiceClient
 
@@ -35,6 +37,8 @@ def taken(azurite):
 
         def take(queue: str) -> list[dict]:
             with service.get_queue_client(queue) as client:
+                with suppress(ResourceExistsError):
+                    client.create_queue()
                 found = [json.loads(message.content) for message in client.receive_messages()]
                 client.clear_messages()
             return found
