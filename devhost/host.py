@@ -8,7 +8,7 @@ import inspect
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -210,18 +210,10 @@ class Host:
 
     async def drain(self) -> None:
         """Return once nothing runs and nothing is known to be waiting. Ends at once when something has failed()."""
-        quiet_since = -1
-        while not self.faults:
-            started = self.invoker.started
-            if await self._is_idle():
-                if quiet_since == started:
-                    return
-                quiet_since = started
-            else:
-                quiet_since = -1
-            await asyncio.sleep(_IDLE_LOOK)
+        await drain_together([self])
 
-    async def _is_idle(self) -> bool:
+    async def is_idle(self) -> bool:
+        """Whether nothing runs and nothing is known to be waiting, at this moment."""
         if self.outstanding or (self._server is not None and self._server.outstanding):
             return False
         listeners = [] if self.paused else self._listeners
@@ -347,3 +339,17 @@ class Host:
 
     async def _stop_listeners(self) -> None:
         await asyncio.gather(*(listener.stop() for listener in self._listeners))
+
+
+async def drain_together(hosts: Sequence[Host]) -> None:
+    """As Host.drain, for hosts that share their work: all of them are idle at once."""
+    quiet_since = -1
+    while not any(host.faults for host in hosts):
+        started = sum(host.invoker.started for host in hosts)
+        if all([await host.is_idle() for host in hosts]):
+            if quiet_since == started:
+                return
+            quiet_since = started
+        else:
+            quiet_since = -1
+        await asyncio.sleep(_IDLE_LOOK)

@@ -8,11 +8,11 @@ import logging
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
-
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from urllib.parse import quote
+from uuid import uuid4
 
 from devhost.errors import HostJsonError
-from devhost.storage.errors import is_unavailable
+from devhost.storage.errors import StorageError, StorageUnavailableError
 from devhost.timespan import parse_timespan
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ _TRY_AGAIN = 5.0
 """Seconds between attempts while another host holds the lock. The real host waits 60; here somebody is watching."""
 _RENEW_AGAIN = 1.0
 _TAKEN = (409, 412)
-_WITHOUT_RETRIES = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 10}
 
 _waiting: dict[str, set[SingletonLock]] = {}
 """Who waits in this process for which lock, by the blob's address: tests run several hosts in one process."""
@@ -42,25 +41,25 @@ class SingletonLock:
     """
 
     def __init__(self, host: Host, lock_id: str) -> None:
-        """Raises what StorageAccounts.blobs and lock_period raise."""
-        from azure.storage.blob.aio import BlobLeaseClient
-
-        service = host.storage.blobs()
+        """Raises what StorageAccounts.account and lock_period raise."""
         self.id = lock_id
         self.lost = asyncio.Event()
         """Set when the hold ended by itself: storage was away for too long, or somebody broke the lease."""
         self._period = lock_period(host.json).total_seconds()
         self._outages = host.outages
-        self.service_name = host.storage.blob_service().name
-        self._container = service.get_container_client(HOSTS_CONTAINER)
-        self._blob = self._container.get_blob_client(f"locks/{host.id}/{lock_id}")
+        self._service = host.storage.blob_service()
+        self._name = f"locks/{host.id}/{lock_id}"
         # One lease id for good: when the answer to an attempt is lost, the next one finds the lock to be ours.
-        self._lease = BlobLeaseClient(self._blob)
+        self._lease_id = str(uuid4())
         self._held_until = 0.0
         self._renewal: asyncio.Task[None] | None = None
         self._freed = asyncio.Event()
         self._trying = False
         self._attempt: asyncio.Task[bool] | None = None
+
+    @property
+    def _url(self) -> str:
+        return self._service.url(HOSTS_CONTAINER, self._name)
 
     @property
     def is_held(self) -> bool:
@@ -74,7 +73,7 @@ class SingletonLock:
 
     async def acquire(self) -> None:
         """Return once the lock is held; it is renewed from then on until release(), or until it is `lost`."""
-        waiters = _waiting.setdefault(self._blob.url, set())
+        waiters = _waiting.setdefault(self._url, set())
         waiters.add(self)
         try:
             while not await self.try_acquire():
@@ -85,7 +84,7 @@ class SingletonLock:
             waiters.discard(self)
 
     async def try_acquire(self) -> bool:
-        """One attempt; False if another host holds the lock or storage is away. Raises AzureError for a refusal."""
+        """One attempt; False if another host holds the lock or storage is away. Raises StorageError for a refusal."""
         self._trying = True
         self._freed.clear()
         self._attempt = asyncio.create_task(self._try(), name=f"attempt at {self.id}")
@@ -101,12 +100,12 @@ class SingletonLock:
             return
         self._held_until = 0.0
         try:
-            await self._lease.release(**_WITHOUT_RETRIES)
+            await self._lease("release")
             _log.debug("Singleton lock released (%s).", self.id)
-        except AzureError as error:
+        except (StorageError, StorageUnavailableError) as error:
             _log.debug("The singleton lock %s could not be released and will run out: %s", self.id, error)
             return
-        for waiter in _waiting.get(self._blob.url, ()):
+        for waiter in _waiting.get(self._url, ()):
             waiter._trying = True
             waiter._freed.set()
 
@@ -114,11 +113,9 @@ class SingletonLock:
         began = time.monotonic()
         try:
             taken = await self._take()
-            self._outages.recovered(self.service_name)
-        except AzureError as error:
-            if not is_unavailable(error):
-                raise
-            self._outages.report(self.service_name, error)
+            self._outages.recovered(self._service.name)
+        except StorageUnavailableError as error:
+            self._outages.report(self._service.name, error.__cause__ or error)
             return False
         finally:
             self._trying = False
@@ -135,26 +132,30 @@ class SingletonLock:
     async def _take(self) -> bool:
         try:
             return await self._try_lease()
-        except ResourceNotFoundError:
-            await self._create()
-            return await self._try_lease()
+        except StorageError as error:
+            if error.status != 404:
+                raise
+        await self._create()
+        return await self._try_lease()
 
     async def _try_lease(self) -> bool:
         try:
-            await self._lease.acquire(lease_duration=round(self._period), **_WITHOUT_RETRIES)
+            await self._lease("acquire", **{"x-ms-lease-duration": str(round(self._period))})
             return True
-        except HttpResponseError as error:
-            if error.status_code not in _TAKEN:
+        except StorageError as error:
+            if error.status not in _TAKEN:
                 raise
             return False
 
+    async def _lease(self, action: str, **headers: str) -> None:
+        lease = {"x-ms-lease-action": action, "x-ms-lease-id": self._lease_id, "x-ms-proposed-lease-id": self._lease_id}
+        path = f"{HOSTS_CONTAINER}/{quote(self._name)}"
+        await self._service.request("PUT", path, "comp=lease", headers={**lease, **headers})
+
     async def _create(self) -> None:
-        for make in (self._container.create_container, lambda **options: self._blob.upload_blob(b"", **options)):
-            try:
-                await make(**_WITHOUT_RETRIES)
-            except HttpResponseError as error:  # another host was faster
-                if error.status_code not in _TAKEN:
-                    raise
+        await self._service.create_container(HOSTS_CONTAINER)
+        with contextlib.suppress(StorageError):  # another host was faster, and may hold it already
+            await self._service.write(HOSTS_CONTAINER, self._name, b"", {"If-None-Match": "*"})
 
     async def _renew(self) -> None:
         pause = self._period / 2
@@ -162,16 +163,16 @@ class SingletonLock:
             await asyncio.sleep(pause)
             began = time.monotonic()
             try:
-                await self._lease.renew(**_WITHOUT_RETRIES)
-            except AzureError as error:
-                if is_unavailable(error):
-                    self._outages.report(self.service_name, error)
-                    if self.is_held:
-                        pause = _RENEW_AGAIN
-                        continue
+                await self._lease("renew")
+                self._outages.recovered(self._service.name)
+                self._held_until, pause = began + self._period, self._period / 2
+            except StorageUnavailableError as error:
+                self._outages.report(self._service.name, error.__cause__ or error)
+                pause = _RENEW_AGAIN
+                if not self.is_held:
+                    break
+            except StorageError:
                 break
-            self._outages.recovered(self.service_name)
-            self._held_until, pause = began + self._period, self._period / 2
         _log.warning("The singleton lock %s was lost; it is asked for again.", self.id)
         self._held_until, self._renewal = 0.0, None
         self.lost.set()

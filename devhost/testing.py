@@ -24,7 +24,7 @@ import pytest
 
 from devhost.azurite import Azurite
 from devhost.clock import Clock, VirtualClock
-from devhost.host import Host
+from devhost.host import Host, drain_together
 from devhost.host_id import HOST_ID_SETTING
 from devhost.host_options import HostOptions
 from devhost.invocation import InvocationRecord
@@ -195,20 +195,14 @@ class TestHost:
         after `timeout` seconds. Functions that failed are in `failures`.
         """
         hosts = [host for host in _running if host.app.clock is self.app.clock]
-        started = -1
-        while started != (now := sum(host.app.invoker.started for host in hosts)):
-            started = now
-            for host in hosts:
-                host._drain(timeout)
-
-    def _drain(self, timeout: float) -> None:
+        apps = [host.app for host in hosts]
         try:
-            self.call(self._within, timeout, self.app.drain)
+            self.call(self._within, timeout, lambda: drain_together(apps))
         except TimeoutError:
-            self._raise_faults()
-            running = ", ".join(sorted(set(self.app.invoker.running.values()))) or "no invocation"
-            raise TimeoutError(f"not idle after {timeout:g} s; running: {running}") from None
-        self._raise_faults()
+            _raise_faults(hosts)
+            running = ", ".join(sorted({name for app in apps for name in app.invoker.running.values()}))
+            raise TimeoutError(f"not idle after {timeout:g} s; running: {running or 'no invocation'}") from None
+        _raise_faults(hosts)
 
     def advance(self, span: timedelta | None = None, *, timeout: float = 60.0, **parts: float) -> None:
         """Let virtual time pass: `advance(days=30)`. Every timer on the way fires at its time, and its work is done.
@@ -244,6 +238,11 @@ class TestHost:
 
 _running: list[TestHost] = []
 _host_ids: weakref.WeakKeyDictionary[Clock, str] = weakref.WeakKeyDictionary()
+
+
+def _raise_faults(hosts: list[TestHost]) -> None:
+    for host in hosts:
+        host._raise_faults()
 
 
 def _host_id(clock: Clock) -> str:

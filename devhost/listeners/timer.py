@@ -10,7 +10,6 @@ from collections.abc import Awaitable
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import AzureError
 from azure.functions.meta import Datum
 
 from devhost.datum import to_metadata
@@ -61,9 +60,9 @@ class TimerListener:
         self._stopping.clear()
         try:
             self._busy = await self._lock.try_acquire()
-        except AzureError as error:
+        except StorageError as error:
             raise DevhostError(
-                f"The timer '{self._function.name}' cannot have its lock: {str(error).splitlines()[0]}",
+                f"The timer '{self._function.name}' cannot have its lock: {error}",
                 "Check the connection AzureWebJobsStorage: it must allow blobs to be written.",
             ) from error
         self._loop = asyncio.create_task(self._run(self._runs_on_startup), name=f"timer {self._function.name}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
-
 from devhost.errors import DevhostError, ServiceUnavailableError
 
 
@@ -25,10 +23,3 @@ class StorageError(Exception):
 
 class StorageUnavailableError(ServiceUnavailableError):
     """The service does not answer, or answers that it cannot serve right now (5xx, 429): worth trying again."""
-
-
-def is_unavailable(error: AzureError) -> bool:
-    """Whether an error of the Azure SDK means the same as StorageUnavailableError."""
-    if isinstance(error, HttpResponseError):
-        return error.status_code is None or error.status_code >= 500 or error.status_code == 429
-    return isinstance(error, ServiceRequestError | ServiceResponseError)
