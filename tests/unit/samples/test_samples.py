@@ -9,6 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from activities.articles import Article
+from jobs import import_file, import_rows
+from jobs.errors import InvalidInputError, NotAJobError
 from jobs.inputs import AnalyticsInput, MailInput, OrderInput
 from jobs.job import open_envelope, parse
 
