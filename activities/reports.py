@@ -113,7 +113,7 @@ async def tell(call: Call) -> None:
         f"{money.written(total, currency, grouped=True)} {currency}" for currency, total in call.input["totals"].items()
     ]
     lines = [f"Orders: {orders:,}", *sums, "", "The report:", page, "", "Its sales as CSV:", csv, ""]
-    lines += ["Whoever has these links can read the files, until the links expire after a few days."]
+    lines += ["Whoever has these links can read the files, until the links expire, after seven days at the latest."]
     # Of the job and not of its run: one that ended badly after this, and is replayed, has told already.
     key = f"{call.job.kind}-{call.job.id}/{call.step}"
     text = "\n".join(lines) + "\n"

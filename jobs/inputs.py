@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from jobs import clock
@@ -136,16 +145,21 @@ class SalesReportInput(Input):
     """
 
     day: Day
-    force: bool = False
+    force: Annotated[bool, Field(validate_default=True)] = False
 
-    @model_validator(mode="after")
-    def _has_sales_to_report(self) -> SalesReportInput:
-        today = clock.local_day().isoformat()
-        if self.day > today:
+    @field_validator("day")
+    @classmethod
+    def _has_begun(cls, day: str) -> str:
+        if day > clock.local_day().isoformat():
             raise ValueError("the day is still to come in the app's time zone")
-        if self.day == today and not self.force:
-            raise ValueError("the day is not over in the app's time zone: ask tomorrow, or, for so far, with force")
-        return self
+        return day
+
+    @field_validator("force")
+    @classmethod
+    def _is_over_or_forced(cls, force: bool, info: ValidationInfo) -> bool:
+        if not force and info.data.get("day") == clock.local_day().isoformat():
+            raise ValueError("the day is not over in the app's time zone: ask tomorrow, or force a report of so far")
+        return force
 
 
 class RetentionInput(Input):

@@ -85,7 +85,7 @@ def test_it_says_what_was_sold(jobs, shop, calendar):
     shop.drain()
 
     early = post(jobs, calendar.today())
-    assert (early.status_code, "with force" in early.json()["detail"]) == (400, True)
+    assert (early.status_code, "not over" in early.json()["detail"]) == (400, True)
     so_far = post(jobs, calendar.today(), force=True).json()["id"]
     shop.drain()
     assert "The day was not over" in page_of(jobs.ended(so_far, "sales-report")).text

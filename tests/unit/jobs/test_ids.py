@@ -67,9 +67,9 @@ def test_a_forced_report_takes_the_key_it_is_given():
 def test_only_what_can_be_reported_on():
     for day in ("2026-11-23", "9999-12-31"):
         for force in (False, True):
-            with pytest.raises(InvalidInputError, match="still to come"):
+            with pytest.raises(InvalidInputError, match="day: the day is still to come"):
                 report(day, day=day, force=force)
-    with pytest.raises(InvalidInputError, match="not over.*with force"):
+    with pytest.raises(InvalidInputError, match="force: the day is not over.*force a report"):
         report("2026-11-22", day="2026-11-22")
     assert report("now", day="2026-11-22", force=True) == "2026-11-22.now"
     assert report("2000-02-29", day="2000-02-29") == "2000-02-29"
