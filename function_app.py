@@ -3,7 +3,8 @@
 import azure.durable_functions as df
 
 from activities import analytics, closing, imports, mail, orders, payments, photos, reports, stock
-from orchestrators import order, order_import, photo, sales_report
+from activities import retention as erasing
+from orchestrators import order, order_import, photo, retention, sales_report
 from triggers import (
     blobs,
     dead_letters,
@@ -35,6 +36,7 @@ app.register_functions(openapi.blueprint)
 app.register_functions(order.blueprint)
 app.register_functions(order_import.blueprint)
 app.register_functions(photo.blueprint)
+app.register_functions(retention.blueprint)
 app.register_functions(sales_report.blueprint)
 
 app.register_functions(stock.blueprint)
@@ -43,6 +45,7 @@ app.register_functions(orders.blueprint)
 app.register_functions(imports.blueprint)
 app.register_functions(photos.blueprint)
 app.register_functions(reports.blueprint)
+app.register_functions(erasing.blueprint)
 app.register_functions(mail.blueprint)
 app.register_functions(analytics.blueprint)
 app.register_functions(closing.blueprint)

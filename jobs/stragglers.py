@@ -104,12 +104,13 @@ async def sweep(unhurried: timedelta, durable: DurableOrchestrationClient | None
     query = ledger.table().query_entities(QUERY, parameters=_limits(now, unhurried), results_per_page=PAGE)
     pages = query.by_page(current.continuation)
     for _ in range(MOST_PAGES):
+        # Whole, before anything is done: that may take longer than storage keeps a connection.
         rows = [row async for row in await anext(pages)]
         for row in rows:
             await _look_at(ledger.entry_of(row, row.metadata["etag"]), now, current, durable)
         current.continuation = pages.continuation_token
-        if current.continuation is None:
-            current.is_over = True
+        current.is_over = current.continuation is None
+        if current.is_over:
             break
     if not current.is_over:
         await _table().upsert_entity(current.to_row(), mode=UpdateMode.REPLACE)

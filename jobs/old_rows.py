@@ -1,0 +1,50 @@
+"""Rows past their age that are about no job: runs of schedules, cleared alerts, counts of replays, known imports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from azure.data.tables import TableEntity
+
+from jobs.ages import Ages
+from jobs.clients import clients
+from jobs.erasing import Eraser
+from jobs.ledger import written
+
+PAGE = 1000
+"""Rows in one step."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Which rows of a table are old."""
+
+    query: str
+    cut: Callable[[Ages], datetime | str]
+    """The value of `@cut`."""
+    may_go: Callable[[TableEntity], bool] = lambda row: True
+
+
+TABLES = {
+    # The row of a schedule itself has a key that sorts after any moment.
+    "schedules": Table("RowKey lt @cut", lambda ages: written(ages.finished)),
+    "alerts": Table("clearedAt lt @cut", lambda ages: written(ages.finished), lambda row: row["untold"] == "[]"),
+    # Without it a body may be replayed twice more.
+    "replays": Table("Timestamp lt @cut", lambda ages: ages.failed),
+    # Without it the same file under another name is imported again.
+    "imports": Table("importedAt lt @cut", lambda ages: written(ages.failed)),
+}
+
+
+async def erase(name: str, eraser: Eraser, ages: Ages, continuation: dict[str, str] | None) -> dict[str, str] | None:
+    """Erase one page of old rows of a table. Returns where to go on, None at the end."""
+    table, client = TABLES[name], clients().table(name)
+    parameters: dict[str, Any] = {"cut": table.cut(ages)}
+    pages = client.query_entities(table.query, parameters=parameters, results_per_page=PAGE).by_page(continuation)
+    async for page in pages:
+        await eraser.rows(name, client, [row async for row in page if table.may_go(row)])
+        return pages.continuation_token
+    return None
