@@ -238,7 +238,7 @@ def _print(bursts: dict[str, Burst], floors: list[float], console: Console) -> N
     console.print(
         f"The floor, one table row and one queue message each by the same SDK: {base:,.0f} a second "
         f"({' and '.join(f'{each:,.0f}' for each in floors)}, before and after).\n"
-        "Backlog: the jobs that were accepted and not ended when an urgent one was; and what of it ended before that one."
+        "Backlog: jobs that were accepted and not ended when an urgent one was; and what of it ended before that one."
     )
 
 
