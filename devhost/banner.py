@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from devhost import __version__
 from devhost.functions import Function
+from devhost.schedule import local_zone, read_schedule
 
 if TYPE_CHECKING:
     from devhost.host import Host
@@ -50,7 +51,16 @@ def _trigger(host: Host, function: Function) -> str:
     if function.trigger.type == "httpTrigger":
         methods = ",".join(str(method).upper() for method in properties.get("methods") or ())
         return f"{f'[{methods}]' if methods else ''} {host.url_of(function)}"
-    return f"{function.trigger.type}  {_target(properties)}".rstrip()
+    return f"{function.trigger.type}  {_target(properties)}{_next(host, function)}".rstrip()
+
+
+def _next(host: Host, function: Function) -> str:
+    """When a timer fires next, in its time zone."""
+    if function.trigger.type != "timerTrigger":
+        return ""
+    zone = local_zone(host.settings)
+    moment = read_schedule(function.trigger.properties["schedule"], zone).next(host.clock.now())
+    return f" (next: {moment.astimezone(zone).isoformat(' ', 'seconds')})"
 
 
 def _target(properties: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `python -m devhost start` and `check`, with func's flags."""
+"""The command line: `python -m devhost start` and `check`, with func's flags, and `tick`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from pathlib import Path
 from devhost import __version__, banner, logs
 from devhost.errors import DevhostError
 from devhost.extension_options import check_extension_options
-from devhost.host import Host
+from devhost.host import DEFAULT_PORT, Host
 from devhost.host_options import HostOptions
+from devhost.local_settings import read_local_settings
 from devhost.script_root import find_script_root
 from devhost.services import endpoints
 
@@ -28,14 +29,14 @@ def main(arguments: Sequence[str] | None = None, *, began: float | None = None) 
     given = _parser().parse_args(arguments)
     given.began = time.perf_counter() if began is None else began
     try:
-        root = find_script_root(given.script_root, Path.cwd())
-        return given.command(root, given)
+        return given.command(given)
     except DevhostError as error:
         print(f"\n{error.for_console()}", file=sys.stderr)
         return 1
 
 
-def _start(root: Path, given: argparse.Namespace) -> int:
+def _start(given: argparse.Namespace) -> int:
+    root = find_script_root(given.script_root, Path.cwd())
     print(banner.heading(), flush=True)
     code = asyncio.run(_run(Host(root, _options(given)), given.grace, given.began))
     sys.stdout.flush()
@@ -44,7 +45,8 @@ def _start(root: Path, given: argparse.Namespace) -> int:
     return code
 
 
-def _check(root: Path, given: argparse.Namespace) -> int:
+def _check(given: argparse.Namespace) -> int:
+    root = find_script_root(given.script_root, Path.cwd())
     host = Host(root, _options(given))
     try:
         host.read_settings()
@@ -60,6 +62,23 @@ def _check(root: Path, given: argparse.Namespace) -> int:
         return 0
     finally:
         host.close()
+
+
+def _tick(given: argparse.Namespace) -> int:
+    from devhost.tick import tick  # what it imports would only delay a host's start
+
+    failure = tick(f"http://{given.address}:{given.port or _port()}", given.name, given.at, given.key)
+    _say(f"{given.name}: {'Succeeded' if failure is None else f'Failed: {failure}'}")
+    return 0 if failure is None else 1
+
+
+def _port() -> int:
+    """The port of the app around here, if there is one."""
+    try:
+        local = read_local_settings(find_script_root(None, Path.cwd()))
+    except DevhostError:
+        local = None
+    return (local and local.port) or DEFAULT_PORT
 
 
 async def _run(host: Host, grace: float, began: float) -> int:
@@ -131,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     description = "A local host for Azure Functions apps in Python."
     parser = argparse.ArgumentParser(prog="python -m devhost", description=description)
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="start | check")
+    commands = parser.add_subparsers(required=True, metavar="start | check | tick")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--script-root", "--prefix", metavar="DIR", help="the folder of the app (default: found upwards)"
@@ -150,4 +169,11 @@ def _parser() -> argparse.ArgumentParser:
     start.set_defaults(command=_start)
     check = commands.add_parser("check", parents=[common], help="load the app, list its functions, name what is wrong")
     check.set_defaults(command=_check)
+    once = commands.add_parser("tick", help="have a running host run a timer now, and wait for its end")
+    once.add_argument("name", metavar="NAME", help="the timer's function")
+    once.add_argument("--at", metavar="TIME", help="the occurrence to run it for, e.g. 2026-03-29T02:30:00+01:00")
+    once.add_argument("-p", "--port", type=int, help="port of the host (default 7071, or Host.LocalHttpPort)")
+    once.add_argument("--address", default="127.0.0.1", metavar="IP", help="where the host listens")
+    once.add_argument("--key", help="the master key of a host with --enable-auth")
+    once.set_defaults(command=_tick)
     return parser

@@ -116,8 +116,20 @@ class Admin:
             trigger = await manual_trigger(self._host, function, text)
         except DevhostError as error:
             return _problem(400, error.message, error.remedy)
+        if "wait" in request.headers.get("Prefer", ""):
+            return await self._outcome(function, trigger)
         self._spawn(self._run(function, trigger))
         return web.Response(status=202)
+
+    async def _outcome(self, function: Function, trigger: TriggerData) -> web.Response:
+        """How the function ended: `devhost tick` waits for that, for which the real host has nothing."""
+        error = None
+        try:
+            await self._host.invoke(function, trigger)
+        except FunctionInvocationError as failure:
+            error = failure.message
+        document = {"outcome": "Failed", "error": error} if error is not None else {"outcome": "Succeeded"}
+        return web.json_response(document, headers={"Preference-Applied": "wait"})
 
     async def _run(self, function: Function, trigger: TriggerData) -> None:
         with contextlib.suppress(FunctionInvocationError):  # it is in the log; nobody waits for it
