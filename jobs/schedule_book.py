@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
@@ -16,6 +16,8 @@ from jobs.clients import clients
 from jobs.ledger import written
 from jobs.timetable import Schedule
 
+AROUND = timedelta(hours=3)
+"""An occurrence that a change of the clocks shows twice may have been run so much earlier or later."""
 HEAD = "head"
 """The row of a schedule itself. Those of its runs have their scheduled time as the key, which sorts before it."""
 
@@ -30,16 +32,6 @@ class Head:
     """The newest occurrence that has run."""
     job: str | None = None
     """The job that it submitted last, as `<kind>/<id>`."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run: begun, and done when `completed_at` says so."""
-
-    scheduled_at: datetime
-    started_at: datetime
-    completed_at: datetime | None = None
-    job: str | None = None
 
 
 async def head(schedule: Schedule, since: datetime | None = None) -> Head:
@@ -61,12 +53,16 @@ async def head(schedule: Schedule, since: datetime | None = None) -> Head:
     return _head_of(await _table().get_entity(schedule.name, HEAD))
 
 
-async def runs(schedule: Schedule, since: datetime, until: datetime) -> dict[datetime, Run]:
-    """The runs whose scheduled times are between two moments, both included, by scheduled time."""
+async def left_open(schedule: Schedule, expected: Sequence[datetime]) -> list[datetime]:
+    """Those of the expected occurrences (oldest first) that have no run, or one that was begun and not done."""
+    if not expected:
+        return []
     query = "PartitionKey eq @name and RowKey ge @since and RowKey le @until"
+    since, until = expected[0] - AROUND, expected[-1] + AROUND
     parameters = {"name": schedule.name, "since": written(since), "until": written(until)}
-    found = [_run_of(row) async for row in _table().query_entities(query, parameters=parameters)]
-    return {run.scheduled_at: run for run in found}
+    rows = [row async for row in _table().query_entities(query, parameters=parameters)]
+    done = {schedule.identity(datetime.fromisoformat(row["RowKey"])) for row in rows if row.get("completedAt")}
+    return [moment for moment in expected if schedule.identity(moment) not in done]
 
 
 async def begin(schedule: Schedule, scheduled_at: datetime) -> bool:
@@ -96,11 +92,6 @@ def _keys(schedule: Schedule, scheduled_at: datetime) -> dict[str, str]:
 
 def _head_of(row: Mapping[str, Any]) -> Head:
     return Head(datetime.fromisoformat(row["since"]), _moment(row.get("last")), row.get("job"))
-
-
-def _run_of(row: Mapping[str, Any]) -> Run:
-    moments = datetime.fromisoformat(row["RowKey"]), datetime.fromisoformat(row["startedAt"])
-    return Run(*moments, _moment(row.get("completedAt")), row.get("job"))
 
 
 def _moment(text: str | None) -> datetime | None:

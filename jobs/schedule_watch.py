@@ -60,8 +60,7 @@ async def look(schedule: Schedule) -> Outlook:
     now = clock.now()
     head = await schedule_book.head(schedule)
     expected = schedule.expected(head.since, now)
-    runs = await schedule_book.runs(schedule, expected[0], now) if expected else {}
-    open = [moment for moment in expected if moment not in runs or not runs[moment].completed_at]
+    open = await schedule_book.left_open(schedule, expected)
     # What has gone by without a run is over with the next one, unless it will be made up for.
     awaited = [moment for moment in open if schedule.makes_up or head.last is None or moment > head.last]
     late = [moment for moment in awaited if now - moment > PUNCTUAL]

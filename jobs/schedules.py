@@ -69,11 +69,9 @@ async def _due(schedule: Schedule, tick: Tick) -> list[datetime]:
     head = await schedule_book.head(schedule, since=tick.scheduled_at)
     if not schedule.makes_up:
         return [next(schedule.until(now)) if tick.past_due else tick.scheduled_at]
-    expected = schedule.expected(head.since, now)
-    first = min([*expected, tick.scheduled_at])
-    runs = await schedule_book.runs(schedule, first, now)
-    done = {moment for moment, run in runs.items() if run.completed_at}
-    return sorted({*expected, tick.scheduled_at} - done)
+    open = await schedule_book.left_open(schedule, schedule.expected(head.since, now))
+    by_identity = {schedule.identity(moment): moment for moment in [*open, tick.scheduled_at]}
+    return sorted(by_identity.values())
 
 
 async def _run_one(schedule: Schedule, moment: datetime, durable: DurableOrchestrationClient) -> None:

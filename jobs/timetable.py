@@ -57,6 +57,13 @@ class Schedule:
         newest = islice(self.until(until), MOST_OCCURRENCES)
         return sorted({each for each in newest if each > after})
 
+    def identity(self, moment: datetime) -> datetime:
+        """What is the same for all moments that are one occurrence: a point in time may be run at either of two hours.
+
+        When the clocks show it twice, hosts differ in which one they take.
+        """
+        return moment if self._is_interval else moment.astimezone(clock.zone()).replace(tzinfo=None, fold=0)
+
     @cached_property
     def _is_interval(self) -> bool:
         # As the host tells the two apart, by the first three fields (functions-host.md §6).
