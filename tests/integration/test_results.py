@@ -6,12 +6,15 @@ every order.
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import asdict, replace
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from azure.storage.blob import BlobClient
+from PIL import Image
 
 from tests.integration.jobs_seen import fresh
 
@@ -92,3 +95,19 @@ def test_each_look_at_the_status_gives_a_link_that_works(ended, jobs, lifetime):
     id = ended(LARGE)["id"]
     lifetime(60)
     assert httpx.get(jobs.status(id, "analytics")["resultUrl"]).json() == LARGE
+
+
+def test_the_files_that_a_job_made_are_behind_links(jobs, shop):
+    name, picture = f"{fresh('folder')}/blue mug, 50% #1?.png", io.BytesIO()
+    Image.new("RGB", (40, 30), "navy").save(picture, "PNG")
+    with BlobClient.from_connection_string(jobs.storage, "photos", name) as photo:
+        etag = photo.upload_blob(picture.getvalue())["etag"]
+    id = shop.post("/api/jobs/photo", json={"name": name, "etag": etag}).json()["id"]
+    shop.drain()
+    result = jobs.ended(id, "photo")["result"]
+    for file in result["thumbnails"]:
+        download = httpx.get(file["url"])
+        assert download.headers["content-type"] == f"image/{file['format']}"
+        assert Image.open(download).size == (file["width"], file["height"])
+    assert httpx.get(result["manifest"]["url"]).json()["photo"]["name"] == name
+    assert "/photos/" not in str(result), "what people sent in has no link"
