@@ -76,7 +76,7 @@ class TimerListener:
         self._loop = None
         await self._lock.release()
 
-    def is_idle(self) -> bool:
+    async def is_idle(self) -> bool:
         """Nothing runs and nothing is due, here or, as far as is known, on the host that holds the lock."""
         if self._busy or self._lock.is_trying:
             return False
