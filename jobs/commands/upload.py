@@ -39,14 +39,18 @@ async def run(options: argparse.Namespace) -> int:
         _check(options.container, name, path)
     await clients().provide()
     made = [await _upload(options.container, name, path) for name, path in files.items()]
-    if not options.wait:
-        if options.json:
-            printed.as_json(made)
-        else:
-            print("\n".join(f"{each['kind']}/{each['id']}" for each in made))
-        return DONE
     options.ids = [f"{each['kind']}/{each['id']}" for each in made]
-    return await wait.run(options)
+    if options.wait:
+        if not options.json:
+            print(
+                "\n".join(f"{name} is {each['file']}" for name, each in zip(options.ids, made, strict=True)), flush=True
+            )
+        return await wait.run(options)
+    if options.json:
+        printed.as_json(made)
+    else:
+        print("\n".join(options.ids))
+    return DONE
 
 
 def _named(options: argparse.Namespace) -> dict[str, Path]:
@@ -64,8 +68,10 @@ def _named(options: argparse.Namespace) -> dict[str, Path]:
 
 def _check(container: str, name: str, path: Path) -> None:
     """Refuse what could be no job. Raises FileMissingError, InvalidInputError."""
+    if path.is_dir():
+        raise FileMissingError(f"{path} is a folder: name the files in it")
     if not path.is_file():
-        raise FileMissingError(f"{path} is {'no file but a folder' if path.is_dir() else 'not there'}: name its files")
+        raise FileMissingError(f"there is no file {path}: is its path right?")
     parse(open_envelope(uploads.message(container, name, "0x0")))
 
 

@@ -88,7 +88,8 @@ def test_waiting_for_the_jobs(file, blob, capsys, api):
     api.answers = _Whatever(answer)
     assert main(["upload", "photos", str(path), "--wait"]) == 0
     id = uploads.message("photos", path.name, blob("photos", path.name)[2])["id"]
-    assert (api.asked, capsys.readouterr().out) == ([f"GET /api/jobs/photo/{id}"], "photo/x Completed\n")
+    assert capsys.readouterr().out == f"photo/{id} is {path}\nphoto/x Completed\n"
+    assert api.asked == [f"GET /api/jobs/photo/{id}"]
 
 
 class _Whatever(dict):
@@ -104,8 +105,8 @@ class _Whatever(dict):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["photos", "nowhere.jpg"], "nowhere.jpg is not there"),
-        (["photos", "folder"], "no file but a folder"),
+        (["photos", "nowhere.jpg"], "there is no file nowhere.jpg"),
+        (["photos", "folder"], "folder is a folder"),
         (["photos", "one.jpg", "folder/one.jpg"], "both be 'one.jpg'"),
         (["photos", "one.jpg", "two.jpg", "--name", "x"], "--name is for one file"),
         (["photos", "one.jpg", "--name", "a\nb"], "name"),
