@@ -34,7 +34,7 @@ from bench.report import against_aim
 from demo.stack import Stack, stack
 
 CLIENTS = 32
-"""Requests under way at once."""
+"""Requests under way at once, unless told otherwise."""
 URGENT = 20
 """Jobs in the middle of the burst that are urgent."""
 ARTICLES = 40
@@ -103,11 +103,11 @@ class Log:
         return [said["id"] for said in found]
 
 
-async def run(stack: Stack, log: Path, kind: str, jobs: int) -> Burst:
+async def run(stack: Stack, log: Path, kind: str, jobs: int, clients: int = CLIENTS) -> Burst:
     """Submit so many jobs of a kind as fast as they are taken, some urgent ones in their middle, and wait for all."""
     seen, mark, burst = Log(log), uuid4().hex[:6], Burst(jobs)
     began = time.perf_counter()
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CLIENTS)) as http:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=clients)) as http:
 
         async def submit(number: int) -> None:
             id, is_urgent = f"{mark}-{number}", 0 <= number - jobs // 2 < URGENT
@@ -122,7 +122,7 @@ async def run(stack: Stack, log: Path, kind: str, jobs: int) -> Burst:
                 burst.ended += seen.ended()
                 burst.waited[id] = burst.codes[202], len(burst.ended)
 
-        await at_once(submit, jobs)
+        await at_once(submit, jobs, clients)
     burst.accepting = time.perf_counter() - began
     while len(burst.ended) < burst.codes[202]:
         if time.perf_counter() - began > LONGEST_DRAIN:
@@ -133,7 +133,7 @@ async def run(stack: Stack, log: Path, kind: str, jobs: int) -> Burst:
     return burst
 
 
-async def floor(connection_string: str, jobs: int) -> float:
+async def floor(connection_string: str, jobs: int, clients: int = CLIENTS) -> float:
     """Rows and messages a second: one of each for a job, by the SDK's clients."""
     name = f"floor{uuid4().hex[:8]}"
     async with (
@@ -148,22 +148,22 @@ async def floor(connection_string: str, jobs: int) -> float:
             await queue.send_message(json.dumps({"kind": "analytics", "id": str(number), "input": {"event": "seen"}}))
 
         began = time.perf_counter()
-        await at_once(enter, jobs)
+        await at_once(enter, jobs, clients)
         seconds = time.perf_counter() - began
         await queues.delete_queue(name)
         await tables.delete_table(name)
     return jobs / seconds
 
 
-async def at_once(act: Callable[[int], Awaitable[None]], count: int) -> None:
-    """`act` on each number below `count`, in order, CLIENTS of them at once."""
+async def at_once(act: Callable[[int], Awaitable[None]], count: int, most: int) -> None:
+    """`act` on each number below `count`, in order, on `most` of them at once."""
     numbers = iter(range(count))
 
     async def some() -> None:
         for number in numbers:
             await act(number)
 
-    await asyncio.gather(*(some() for _ in range(CLIENTS)))
+    await asyncio.gather(*(some() for _ in range(most)))
 
 
 def order(number: int) -> dict[str, Any]:
@@ -185,6 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.burst", description=__doc__)
     parser.add_argument("kinds", nargs="*", help=f"of {', '.join(INPUTS)} (default: analytics)")
     parser.add_argument("--jobs", type=int, default=2000, help="submissions of each kind (default: 2000)")
+    parser.add_argument("--clients", type=int, default=CLIENTS, help=f"requests at once (default: {CLIENTS})")
     options = parser.parse_args(arguments)
     logging.disable(logging.WARNING)
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -192,8 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log = Path(folder) / "host.log"
         with stack(logs=Path(folder), host_log=log) as running:
             _stock(running, Path(folder) / "stock.json", options.jobs)
-            bursts, floors = asyncio.run(_measure(running, log, options.kinds or ["analytics"], options.jobs))
-    _print(bursts, floors, console)
+            bursts, floors = asyncio.run(_measure(running, log, options))
+    _print(bursts, floors, options.clients, console)
     return 0 if all(set(burst.codes) == {202} for burst in bursts.values()) else 1
 
 
@@ -205,17 +206,18 @@ def _stock(stack: Stack, file: Path, jobs: int) -> None:
     stack.jobs("stock", "load", str(file))
 
 
-async def _measure(stack: Stack, log: Path, kinds: Sequence[str], jobs: int) -> tuple[dict[str, Burst], list[float]]:
+async def _measure(stack: Stack, log: Path, options: argparse.Namespace) -> tuple[dict[str, Burst], list[float]]:
     """The floor before and after, since a busy spell of the machine may fall on one of them."""
-    floors = [await floor(stack.connection_string, jobs)]
-    bursts = {kind: await run(stack, log, kind, jobs) for kind in kinds}
-    floors.append(await floor(stack.connection_string, jobs))
+    jobs, clients = options.jobs, options.clients
+    floors = [await floor(stack.connection_string, jobs, clients)]
+    bursts = {kind: await run(stack, log, kind, jobs, clients) for kind in options.kinds or ["analytics"]}
+    floors.append(await floor(stack.connection_string, jobs, clients))
     return bursts, floors
 
 
-def _print(bursts: dict[str, Burst], floors: list[float], console: Console) -> None:
+def _print(bursts: dict[str, Burst], floors: list[float], clients: int, console: Console) -> None:
     base = sum(floors) / len(floors)
-    table = Table(box=SIMPLE_HEAD, title=f"Bursts over HTTP, {CLIENTS} requests at once, {URGENT} urgent in the middle")
+    table = Table(box=SIMPLE_HEAD, title=f"Bursts over HTTP, {clients} requests at once, {URGENT} urgent in the middle")
     table.add_column("kind", no_wrap=True)
     columns = ("202", "other\nanswers", "jobs/s\naccepted", "of the\nfloor", "p50\nms", "p95\nms", "last one\nended s")
     for column in (*columns, "backlog", "of it before\nthe urgent"):

@@ -1,7 +1,8 @@
 """Delay: a job that must not start yet waits in the ledger, and a message that the Service Bus holds back starts it.
 
 The row is entered first, the message is scheduled second. A crash in between leaves the sender without an answer, so it
-submits the job once more, which schedules it once more: of two such messages one starts the job. A storage queue would
+submits the job once more, which schedules it once more: of two such messages one starts the job. The first time that
+was named counts, and the status shows it: who wants another cancels the job and takes a new id. A storage queue would
 hold a message back for seven days at most.
 """
 
