@@ -1,0 +1,56 @@
+"""Retention through the whole app: asked for over HTTP, counted first, and then done."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from azure.data.tables import TableServiceClient
+
+from devhost.clock import VirtualClock
+from tests.integration.jobs_seen import Jobs, fresh
+
+
+def age(jobs: Jobs, id: str, days: int) -> None:
+    """Have an order ended so long ago."""
+    with TableServiceClient.from_connection_string(jobs.storage) as service:
+        table = service.get_table_client("jobs")
+        ended = (VirtualClock().now() - timedelta(days=days)).isoformat(timespec="microseconds")
+        table.update_entity({"PartitionKey": "order", "RowKey": id, "completedAt": ended.replace("+00:00", "Z")})
+
+
+def clean_up(jobs: Jobs, dry_run: bool) -> dict:
+    id = fresh("retention")
+    jobs.submit(id, {"dryRun": dry_run}, kind="retention")
+    jobs.shop.drain()
+    ended = jobs.ended(id, "retention")
+    assert ended["status"] == "Completed", ended
+    return ended["result"]
+
+
+def test_old_orders_go_and_what_failed_stays_longer(jobs, bus):
+    good, bad = fresh("good"), fresh("bad")
+    jobs.submit(good)
+    jobs.submit(bad, jobs.order(bad, quantity=1000))
+    jobs.shop.drain()
+    for id in (good, bad):
+        jobs.ended(id)
+        age(jobs, id, days=31)
+
+    counted = clean_up(jobs, dry_run=True)
+    assert jobs.status(good)["status"] == "Completed"
+    done = clean_up(jobs, dry_run=False)
+    assert {**done, "dryRun": True} == {**counted, "kept": done["kept"]}
+    assert (done["counts"]["jobs"] >= 1, done["counts"]["instances"] >= 1, done["unfinished"]) == (True, True, [])
+    assert jobs.shop.get(f"/api/jobs/order/{good}").status_code == 404
+    assert jobs.shop.get(f"/runtime/webhooks/durabletask/instances/order-{good}").status_code == 404
+    assert jobs.blobs("claims", f"order/{good}") == {}
+    assert [row["state"] for row in jobs.rows("orders", f"PartitionKey eq '{good}' and RowKey eq 'order'")]
+
+    assert jobs.status(bad)["status"] == "Failed"
+    age(jobs, bad, days=91)
+    assert clean_up(jobs, dry_run=False)["kept"]["deadLetters"] == 1
+    (letter,) = (each for each in jobs.shop.get("/api/dead-letters").json()["deadLetters"] if each["jobId"] == bad)
+    assert jobs.shop.request("DELETE", f"/api/dead-letters/{letter['id']}").status_code == 204
+    clean_up(jobs, dry_run=False)
+    assert jobs.shop.get(f"/api/jobs/order/{bad}").status_code == 404
+    assert jobs.blobs("dead-letters", f"jobs/order/{bad}") == {}
