@@ -42,7 +42,14 @@ class BindingExpression:
 
         Raises BindingExpressionError "No value for named parameter 'x'." as the real host does.
         """
-        return "".join(part if isinstance(part, str) else _value(*part, data) for part in self._parts)
+        return "".join(
+            part if isinstance(part, str) else self._fill(position, _value(*part, data))
+            for position, part in enumerate(self._parts)
+        )
+
+    def _fill(self, position: int, value: str) -> str:
+        """What is put in place of the name at a position of `_parts`, between texts: its value."""
+        return value
 
 
 def _parse_token(match: re.Match[str], text: str) -> str | tuple[str, str]:

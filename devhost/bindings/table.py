@@ -12,6 +12,7 @@ from azure.functions.meta import Datum
 from devhost.bindings.dotnet import compact_json
 from devhost.bindings.expressions import BindingExpression
 from devhost.bindings.results import OutputValueError, read_items
+from devhost.bindings.table_filter import TableFilter
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
@@ -32,9 +33,11 @@ class _TableBinding:
         self._service = host.storage.tables(properties.get("connection"))
         self._expressions = {
             name: BindingExpression(str(properties[name]))
-            for name in ("tableName", "partitionKey", "rowKey", "filter")
+            for name in ("tableName", "partitionKey", "rowKey")
             if properties.get(name) is not None
         }
+        if properties.get("filter") is not None:
+            self._expressions["filter"] = TableFilter(properties["filter"])
         self._take = int(properties.get("take") or 0)
 
     def check(self, data: Mapping[str, Any]) -> None:
@@ -49,21 +52,22 @@ class TableInput(_TableBinding):
     """Reads one row (partition and row key given) as a JSON object, or a selection of rows as a JSON array."""
 
     async def read(self, data: Mapping[str, Any]) -> Datum:
-        """The row or rows as JSON text; None for a missing row or table."""
+        """The row or rows as JSON text; None for a missing row. Raises AzureError, also for rows of a missing table."""
         from azure.core.exceptions import ResourceNotFoundError
 
         wanted = self._resolve(data)
         table = self._service.get_table_client(wanted["tableName"])
-        try:
-            if "partitionKey" in wanted and "rowKey" in wanted:
-                row = await table.get_entity(wanted["partitionKey"], wanted["rowKey"])
-                return Datum(compact_json(_plain(row)), "json")
+        if not ("partitionKey" in wanted and "rowKey" in wanted):
             return Datum(compact_json([row async for row in self._query(table, wanted)]), "json")
+        try:
+            row = await table.get_entity(wanted["partitionKey"], wanted["rowKey"])
         except ResourceNotFoundError:
             return Datum(None, None)
+        return Datum(compact_json(_plain(row)), "json")
 
     async def _query(self, table: TableClient, wanted: Mapping[str, str]) -> Any:
-        conditions = [f"({wanted['filter']})"] if wanted.get("filter") else []
+        # Without parentheses, as the real host joins them: an `or` in the filter reaches into other partitions.
+        conditions = [wanted["filter"]] if wanted.get("filter") else []
         if wanted.get("partitionKey"):
             escaped = wanted["partitionKey"].replace("'", "''")
             conditions.insert(0, f"PartitionKey eq '{escaped}'")
@@ -139,12 +143,8 @@ def _row(item: Any, partition_key: str | None, row_key: str | None) -> Row:
 
 
 def _plain(row: Mapping[str, Any]) -> Row:
-    """A row as JSON values: dates as ISO text, 64-bit integers as numbers, GUIDs and bytes as text."""
-    plain = {name: _scalar(value) for name, value in row.items()}
-    metadata = getattr(row, "metadata", {})
-    if metadata.get("timestamp"):
-        plain["Timestamp"] = _scalar(metadata["timestamp"])
-    return plain
+    """A row as JSON values: dates as ISO text, 64-bit integers as numbers, GUIDs and bytes as text; no Timestamp."""
+    return {name: _scalar(value) for name, value in row.items()}
 
 
 def _scalar(value: Any) -> Any:

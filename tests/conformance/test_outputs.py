@@ -320,39 +320,6 @@ async def test_table_output_refuses_what_is_no_row(azurite, value, message):
     assert message in str(error)
 
 
-@pytest.mark.parametrize(
-    ("options", "keys"),
-    [
-        ({"partition_key": "p", "row_key": "{id}"}, "2"),
-        ({"partition_key": "p"}, ["1", "2", "3"]),
-        ({"partition_key": "p", "take": 2}, ["1", "2"]),
-        ({"partition_key": "p", "filter": "Count gt {id}"}, ["3"]),
-        ({"filter": "PartitionKey eq 'q'"}, ["9"]),
-        ({"partition_key": "p", "row_key": "none"}, None),
-    ],
-)
-async def test_table_input_is_json_text(azurite, options, keys):
-    table, seen = new_name("t"), []
-
-    async def setup(host):
-        client = await host.storage.tables().create_table(table)
-        for partition, key in (("p", "1"), ("p", "2"), ("p", "3"), ("q", "9")):
-            await client.create_entity({"PartitionKey": partition, "RowKey": key, "Count": int(key)})
-
-    def work(msg: func.QueueMessage, source):
-        seen.append(source)
-
-    async def nothing(host):
-        return None
-
-    decorate = lambda app: app.table_input("source", STORAGE, table, **options)  # noqa: E731
-    _, error = await outcome(azurite, decorate, work, b'{"id": 2}', setup=setup, check=nothing)
-    assert error is None
-    [text] = seen
-    found = json.loads(text) if text is not None else None
-    assert (found["RowKey"] if isinstance(found, dict) else found and [row["RowKey"] for row in found]) == keys
-
-
 async def test_a_text_that_only_looks_like_json_fails_as_in_the_real_host(azurite, caplog):
     caplog.set_level(logging.ERROR)
     name = new_name()
