@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -129,9 +131,29 @@ _STILL = {
 }
 
 
+@pytest.fixture(scope="session")
+def provide(azurite) -> Callable[[ModuleType], Awaitable[None]]:
+    """Has the app (its module `jobs.clients`) make the tables, containers and queues that it needs, once a session.
+
+    Azurite keeps them for as long, and to ask for each of them again takes longer than most tests do.
+    """
+    is_provided = False
+
+    async def provide_once(module: ModuleType) -> None:
+        nonlocal is_provided
+        clients = module.clients()
+        if is_provided:
+            clients._provided = asyncio.get_running_loop().create_future()
+            clients._provided.set_result(None)
+        await clients.provide()
+        is_provided = True
+
+    return provide_once
+
+
 @pytest.fixture
 def open_shop(
-    devhost_host: Callable[..., TestHost], shop_settings, service_bus: InProcessServiceBus, impatience
+    devhost_host: Callable[..., TestHost], shop_settings, service_bus: InProcessServiceBus, impatience, provide
 ) -> Iterator[Callable[..., TestHost]]:
     """Starts the app on a host in this process, with a virtual clock; keywords are settings beside the usual ones."""
     opened: list[tuple[TestHost, Any, Any]] = []
@@ -146,7 +168,7 @@ def open_shop(
         host = devhost_host(ROOT, settings={**_STILL, **shop_settings, **settings})
         # The modules that the app uses: they are forgotten when the host stops.
         opened.append((host, sys.modules["jobs.clients"], sys.modules["jobs.settings"]))
-        host.get("/api/health").raise_for_status()  # the app's queues, tables and containers exist from now on
+        host.call(provide, opened[-1][1])
         return host
 
     yield start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -16,11 +17,11 @@ from tests.unit.jobs.fake_bus import FakeBus
 
 
 @pytest.fixture
-async def storage(azurite, monkeypatch) -> AsyncIterator[None]:
+async def storage(azurite, monkeypatch, provide) -> AsyncIterator[None]:
     """The app's clients work on Azurite, with every table, container and queue there."""
     monkeypatch.setenv("AzureWebJobsStorage", azurite.connection_string)
     settings.cache_clear()
-    await clients().provide()
+    await provide(sys.modules[clients.__module__])
     yield
     await clients().close()
     settings.cache_clear()
