@@ -39,6 +39,7 @@ class Bus:
         self._running = running
         self._senders: dict[str, ServiceBusSender] = {}
         self._receivers: dict[str, ServiceBusReceiver] = {}
+        self._peekers: dict[str, ServiceBusReceiver] = {}
 
     def __enter__(self) -> Bus:
         self._client = ServiceBusClient.from_connection_string(self._running.connection_string)
@@ -47,7 +48,12 @@ class Bus:
     def __exit__(self, *_: object) -> None:
         # Each takes a second.
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda end: end.close(), [*self._senders.values(), *self._receivers.values()]))
+            list(
+                pool.map(
+                    lambda end: end.close(),
+                    [*self._senders.values(), *self._receivers.values(), *self._peekers.values()],
+                )
+            )
         self._client.close()
 
     def send(self, queue: str, *messages: ServiceBusMessage) -> None:
@@ -64,6 +70,12 @@ class Bus:
     def scheduled(self, queue: str) -> int:
         """How many messages are held back until their time comes."""
         return self._running.call(lambda broker: broker.counts(queue)).scheduled
+
+    def peek(self, queue: str) -> list[bytes]:
+        """The bodies of all messages in a queue, also of those that are held back, at most 100."""
+        if queue not in self._peekers:
+            self._peekers[queue] = self._client.get_queue_receiver(queue)
+        return [b"".join(message.body) for message in self._peekers[queue].peek_messages(100, sequence_number=1)]
 
     def dead(self, queue: str = "poison-jobs") -> list[Dead]:
         """The dead letters of a queue, at most 100."""
