@@ -102,11 +102,13 @@ async def hand_over(call: Call) -> None:
 
 
 def _sale(call: Call, order: TableEntity) -> Sale:
+    # An order that an older version of the app confirmed does not say when: it was the last that happened to its row.
+    confirmed_at = order.get("confirmedAt") or order.metadata["timestamp"]
     return Sale(
         order_id=call.job.id,
         instance_id=call.job.instance_id,
-        day=order["day"],
-        confirmed_at=order["confirmedAt"],
+        day=order.get("day") or clock.local_day(confirmed_at).isoformat(),
+        confirmed_at=confirmed_at,
         total=order["total"].value,
         currency=order["currency"],
         lines=json.loads(order["lines"]),

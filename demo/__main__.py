@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import httpx
@@ -14,7 +15,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
-from demo import balance, board
+from demo import balance, board, files
+from demo import imported as imports
 from demo.outcomes import Case, Following
 from demo.processes import ROOT, StartError, end_on_signals
 from demo.scenarios import GROUPS
@@ -24,9 +26,9 @@ from devhost.errors import DevhostError
 
 PATIENCE = 50.0
 INTRODUCTION = """
-Jobs go in at four doors: HTTP, the storage queues [b]jobs[/] and [b]jobs-urgent[/], the Service Bus queue [b]jobs[/].
-For some the gateway or the mail server is told to fail. What becomes of each must be as expected;
-what cannot be done must rest in a dead-letter queue, with its reason.
+Jobs go in at five doors: HTTP, the storage queues [b]jobs[/] and [b]jobs-urgent[/], the Service Bus queue [b]jobs[/],
+and the containers [b]photos[/] and [b]order-imports[/]. For some the gateway or the mail server is told to fail.
+What becomes of each must be as expected; what cannot be done must rest in a dead-letter queue, with its reason.
 """
 LOGS = ROOT / ".cache" / "demo"
 HOST_LOG = LOGS / "host.log"
@@ -68,8 +70,9 @@ def show(console: Console, running: Stack) -> list[str]:
     cases = [case for group in groups for case in group]
     with (
         httpx.Client(base_url=running.sandbox) as sandbox,
-        Shop(running.app, running.connection_string, running.service_bus) as shop,
+        Shop(running.app, running.connection_string, running.service_bus, running.jobs) as shop,
     ):
+        today = date.today()
         order_faults(sandbox, cases)
         following = Following(shop, cases)
         follow(console, groups, following)
@@ -79,13 +82,17 @@ def show(console: Console, running: Stack) -> list[str]:
         for case in cases:
             if case.scenario.replayed:
                 replay(console, running, following, letters, case)
+        imported = imports.wait(shop, {case.job_id for case in cases}, PATIENCE)
         result = balance.draw_up(
             cases,
+            imported,
             json.loads(running.jobs("stock", "list", "--json")),
             sandbox.get("/payments/ledger").json(),
             sandbox.get("/payments/requests").json(),
             sandbox.get("/mailbox").json(),
         )
+        made = files.look(shop, cases, imported, today, result.sold, LOGS)
+    console.print("", board.files(made), sep="\n")
     for table in (board.gateway(result), board.stock(result), board.money(result)):
         console.print("", table)
     console.print("", board.mails(result), "", sep="\n")
@@ -94,7 +101,7 @@ def show(console: Console, running: Stack) -> list[str]:
         f"{case.scenario.id} ({case.scenario.story}): expected {case.scenario.expected}, but it is "
         f"{case.outcome or f'still at {case.step!r}'}"
         for case in wrong
-    ] + [*replay_differences(cases), *letter_differences(cases, letters), *result.differences()]
+    ] + [*replay_differences(cases), *letter_differences(cases, letters), *made.differences(), *result.differences()]
 
 
 def order_faults(sandbox: httpx.Client, cases: Sequence[Case]) -> None:
@@ -152,7 +159,8 @@ def follow(console: Console, groups: Sequence[Sequence[Case]], following: Follow
                 console.print(f"{time.monotonic() - began:4.1f} s  {case.scenario.id:6}  {case.outcome}")
 
     with Live(console=console, auto_refresh=False) as live:
-        for case in cases:
+        # Uploads first: each is a command that takes a while, in which no other case is looked at.
+        for case in sorted(cases, key=lambda case: not case.scenario.is_upload):
             following.submit(case)
             show_progress()
         while following.open_cases and time.monotonic() - began < PATIENCE:

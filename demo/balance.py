@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from demo.imported import Imported
 from demo.outcomes import Case
 from demo.scenarios import REFUND_OPEN, SAMPLES
 
@@ -47,6 +48,8 @@ class Balance:
     mails: int
     mails_repeated: int
     charged_twice: tuple[str, ...]
+    sold: tuple[int, int]
+    """How many orders were sold besides the imported ones, and their sum in minor units."""
 
     def differences(self) -> list[str]:
         """What does not agree, one sentence each."""
@@ -68,12 +71,13 @@ class Balance:
 
 def draw_up(
     cases: Iterable[Case],
+    imported: Imported,
     articles: Iterable[dict[str, Any]],
     ledger: dict[str, Any],
     requests: dict[str, Any],
     mailbox: dict[str, Any],
 ) -> Balance:
-    """Compare the ended cases with the app's stock and with what the sandbox saw (the bodies of its GETs)."""
+    """Compare what was sold with the app's stock and with what the sandbox saw (the bodies of its GETs)."""
     cases = list(cases)
     completed = [case for case in cases if case.last_outcome == "Completed"]
     sales = [case for case in completed if case.scenario.kind == "order"]
@@ -87,6 +91,8 @@ def draw_up(
     sold = Counter[str]()
     for case in sales:
         sold.update(case.lines)
+    for lines in imported.orders.values():
+        sold.update(lines)
     booked: dict[str, int] = defaultdict(int)
     charges = Counter[str]()
     for entry in ledger["entries"]:
@@ -106,13 +112,19 @@ def draw_up(
         money=(
             line(f"{len(sales)} completed orders", sales),
             *(line(f"open refund of {case.scenario.id}", [case]) for case in refunds_open),
-            MoneyLine("balance", sum(map(total, sales + refunds_open)), ledger["balance"]),
+            MoneyLine(
+                f"{len(imported.orders)} imported orders",
+                imported.total,
+                sum(booked[f"order-{id}"] for id in imported.orders),
+            ),
+            MoneyLine("balance", sum(map(total, sales + refunds_open)) + imported.total, ledger["balance"]),
         ),
         attempts=_attempts(requests),
-        mails_expected=len(sales) + sum(case.scenario.kind == "mail" for case in completed),
+        mails_expected=len(sales) + len(imported.orders) + sum(case.scenario.kind == "mail" for case in completed),
         mails=len(mailbox["messages"]),
         mails_repeated=mailbox["duplicates"],
         charged_twice=tuple(reference for reference, times in charges.items() if times > 1),
+        sold=(len(sales), sum(map(total, sales))),
     )
 
 

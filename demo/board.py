@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from demo.balance import Balance, StockLine
+from demo.files import Files
 from demo.outcomes import Case
+from demo.processes import ROOT
 
-DOORS = {"http": "HTTP", "jobs": "queue", "jobs-urgent": "urgent", "bus": "bus"}
+DOORS = {
+    "http": "HTTP",
+    "jobs": "queue",
+    "jobs-urgent": "urgent",
+    "bus": "bus",
+    "photos": "blob",
+    "order-imports": "blob",
+}
 
 
 def jobs(groups: Sequence[Sequence[Case]], seconds: float) -> Table:
@@ -82,13 +93,32 @@ def mails(balance: Balance) -> str:
 def dead_letters(letters: Sequence[Mapping[str, Any]]) -> Table:
     """What could not be done: where it rests, why, where it came from."""
     table = _table("Dead letters, in the Service Bus")
-    for heading in ("Id", "Reason", "Source", "Job"):
+    for heading in ("Id", "Reason", "Source"):
         table.add_column(heading, no_wrap=True)
+    table.add_column("Job", no_wrap=True, max_width=24, overflow="ellipsis")
     table.add_column("Attempts", justify="right")
     for letter in letters:
         job = f"{letter['kind']} {letter['jobId'] or ''}" if letter["kind"] else ""
         table.add_row(letter["id"], letter["reason"], letter["source"], job, str(letter["attempts"]))
     return table
+
+
+def files(found: Files) -> str:
+    """What was made of the files that were uploaded, and of the sales of the day."""
+    lines = ["[bold]Files[/]", f"{_tick(len(found.thumbnails) == 6)} the photo has {len(found.thumbnails)} thumbnails:"]
+    for each in found.thumbnails:
+        lines.append(f"    {_path(each.path):34} {each.width:>4} x {each.height:<4} {each.length:>8,} bytes")
+    counts = found.counts
+    said = f"{counts['accepted']} of {counts['rows']} rows are orders, {found.sold} of them completed"
+    lines.append(f"{_tick(found.import_is_right)} the import: {said}; {counts['bad']} rows are bad:")
+    for row in found.bad_rows:
+        lines.append(escape(f"    line {row['line']:>2}  {row['field']:9} {row['reason']}"))
+    if found.report:
+        totals = ", ".join(f"{_amount(amount)} {currency}" for currency, amount in found.report["totals"].items())
+        said = f"{found.report['orders']} orders, {totals}"
+        lines.append(f"{_tick(found.report_is_right)} the sales report of {found.report['day']}: {said}:")
+        lines += [f"    {_path(found.thumbnails[0].path.parent / f'sales.{name}')}" for name in ("html", "csv")]
+    return "\n".join(lines)
 
 
 def replay(letter_id: str, case: Case) -> str:
@@ -134,3 +164,7 @@ def _tick(is_right: bool) -> str:
 
 def _amount(minor_units: int) -> str:
     return f"{minor_units / 100:,.2f}"
+
+
+def _path(path: Path) -> str:
+    return str(path.relative_to(ROOT))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -22,11 +22,18 @@ class Case:
     scenario: Scenario
     message_id: str | None = None
     """Of what was put into a queue."""
+    job_id: str = ""
+    """Of the job, which is the scenario's unless the app has chosen it."""
+    status: dict[str, Any] = field(default_factory=dict)
+    """What the app said of the job last."""
     percent: int = 0
     step: str = ""
     outcome: str | None = None
     cancel_asked: bool = False
     outcome_of_replay: str | None = None
+
+    def __post_init__(self) -> None:
+        self.job_id = self.job_id or self.scenario.id
 
     @property
     def is_right(self) -> bool:
@@ -58,6 +65,10 @@ class Following:
 
     def submit(self, case: Case) -> None:
         """Bring a case to its door. An answer other than 202 is its outcome already."""
+        if case.scenario.is_upload:
+            case.job_id = self._shop.upload(case.scenario)
+            case.step = "uploaded"
+            return
         answer = self._shop.submit(case.scenario)
         if isinstance(answer, str):
             case.message_id = answer
@@ -80,16 +91,17 @@ class Following:
         for case in open_cases:
             if reason := is_dead.get(case.message_id):
                 case.outcome = f"{DEAD_LETTER}: {reason}"
-            elif status := self._shop.status(case.scenario):
+            elif status := self._shop.status(case.scenario.kind, case.job_id):
                 self._take(case, status)
 
     def look_after_replay(self, case: Case) -> None:
         """Ask once for a case whose dead letter was replayed."""
-        status = self._shop.status(case.scenario)
+        status = self._shop.status(case.scenario.kind, case.job_id)
         if status and status["status"] in FINAL:
             case.outcome_of_replay = _ended(status)
 
     def _take(self, case: Case, status: dict[str, Any]) -> None:
+        case.status = status
         progress = status["progress"] or {}
         case.percent = progress.get("percent") or case.percent
         case.step = progress.get("step") or status["status"]

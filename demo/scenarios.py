@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from demo.processes import ROOT
@@ -11,6 +12,7 @@ from demo.processes import ROOT
 SAMPLES = ROOT / "samples"
 HTTP = "http"
 BUS = "bus"
+CONTAINERS = ("photos", "order-imports")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Scenario:
 
     id: str
     door: str
-    """`http`, `bus` for the Service Bus queue, or the name of a storage queue."""
+    """`http`, `bus` for the Service Bus queue, or the name of a storage queue or of a container."""
     story: str
     expected: str
     kind: str = "order"
@@ -35,14 +37,26 @@ class Scenario:
     """The outcome after the faults are gone and the job's dead letter is replayed."""
 
     @property
+    def path(self) -> Path:
+        """The sample's file."""
+        return SAMPLES / (self.sample or f"orders/{self.id}.json")
+
+    @property
     def content(self) -> str:
         """The sample as it lies in its file."""
-        return (SAMPLES / (self.sample or f"orders/{self.id}.json")).read_text()
+        return self.path.read_text()
+
+    @property
+    def is_upload(self) -> bool:
+        """Whether a file is put into a container, which makes it a job."""
+        return self.door in CONTAINERS
 
     @property
     def letter(self) -> tuple[str, str] | None:
         """Reason and source of the dead letter that it must leave behind; None for what leaves none."""
         source = {HTTP: HTTP, BUS: "servicebus:jobs"}.get(self.door, f"storage:{self.door}")
+        if self.is_upload:
+            source = f"blob:{self.door}/{self.path.name}"
         if self.expected == REFUND_OPEN:
             return "JobCancelled", source
         state, _, reason = self.expected.partition(": ")
@@ -125,5 +139,24 @@ GROUPS: tuple[tuple[Scenario, ...], ...] = (
     (
         Scenario("M-1", HTTP, "a mail, one activity", "Completed", kind="mail", sample="jobs/mail.json"),
         Scenario("E-1", "jobs", "an event to count", "Completed", kind="analytics", sample="jobs/analytics.json"),
+    ),
+    (
+        Scenario("P-1", "photos", "thumbnails of a photo", "Completed", kind="photo", sample="photos/raccoon.jpg"),
+        Scenario(
+            "P-2",
+            "photos",
+            "a web page named .jpg",
+            "Failed: NotAPhoto",
+            kind="photo",
+            sample="bad/not-a-photo.jpg",
+        ),
+        Scenario(
+            "I-1",
+            "order-imports",
+            "20 orders, 3 of them bad",
+            "Completed",
+            kind="order-import",
+            sample="imports/orders.csv",
+        ),
     ),
 )

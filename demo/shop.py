@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -17,8 +19,9 @@ QUEUES = ("jobs", "jobs-urgent")
 class Shop:
     """A client of the running app; use as a context manager."""
 
-    def __init__(self, url: str, storage: str, bus: str) -> None:
-        """`storage`, `bus`: connection strings."""
+    def __init__(self, url: str, storage: str, bus: str, command: Callable[..., str]) -> None:
+        """`storage`, `bus`: connection strings. `command`: runs an operator's command."""
+        self._command = command
         self._http = httpx.Client(base_url=f"{url}/api", timeout=30)
         self._queues = {name: QueueClient.from_connection_string(storage, name) for name in QUEUES}
         self._bus = ServiceBusClient.from_connection_string(bus)
@@ -46,10 +49,29 @@ class Shop:
         sent = [self._queues[scenario.door].send_message(scenario.message) for _ in range(scenario.copies)]
         return sent[0].id
 
-    def status(self, scenario: Scenario) -> dict[str, Any] | None:
+    def upload(self, scenario: Scenario) -> str:
+        """Put a file into a container as an operator does; the id of the job that it makes."""
+        (made,) = json.loads(self._command("upload", scenario.door, str(scenario.path), "--json"))
+        return made["id"]
+
+    def status(self, kind: str, id: str) -> dict[str, Any] | None:
         """What the app says of a job; None while it knows none of that id."""
-        answer = self._http.get(f"/jobs/{scenario.kind}/{scenario.id}")
+        answer = self._http.get(f"/jobs/{kind}/{id}")
         return answer.json() if answer.status_code == 200 else None
+
+    def orders(self) -> list[dict[str, Any]]:
+        """What the app says of every order."""
+        return self._http.get("/jobs", params={"kind": "order", "top": 1000}).raise_for_status().json()["jobs"]
+
+    def report_sales(self, day: str, seconds: int) -> dict[str, Any]:
+        """Have the sales of a day reported once more, and wait for it; the status of the job."""
+        headers = {"Prefer": f"wait={seconds}"}
+        asked = self._http.post("/jobs/sales-report", json={"day": day, "force": True}, headers=headers)
+        return asked.raise_for_status().json()
+
+    def download(self, url: str) -> bytes:
+        """What is behind a link of a status."""
+        return self._http.get(url).raise_for_status().content
 
     def cancel(self, scenario: Scenario) -> None:
         """Ask for a job to be cancelled. Raises httpx.HTTPStatusError when it is too late."""

@@ -47,11 +47,12 @@ Prose = Annotated[
     str, StringConstraints(min_length=1, max_length=100_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
 ]
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
-Email = Annotated[
-    str, StringConstraints(max_length=254, pattern=r"^[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
-]
-Sku = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$")]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+EMAIL = r"^[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
+Email = Annotated[str, StringConstraints(max_length=254, pattern=EMAIL)]
+SKU = r"^[A-Z0-9][A-Z0-9-]{0,31}$"
+Sku = Annotated[str, StringConstraints(pattern=SKU)]
+CURRENCY = r"^[A-Z]{3}$"
+Currency = Annotated[str, StringConstraints(pattern=CURRENCY)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 Number = Annotated[int, Field(ge=-(2**53), le=2**53)]
 BlobName = Annotated[
@@ -61,6 +62,16 @@ ETag = Annotated[str, StringConstraints(pattern=r'^"?[A-Za-z0-9+/=x-]{1,100}"?$'
 """A version of a blob, as storage names it."""
 Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_real_day)]
 Measure = Annotated[float, Field(ge=-(2**53), le=2**53)]
+
+
+IN_WORDS = {
+    EMAIL: "must be a mail address, such as ada@example.com",
+    SKU: "must be an article's number: capital letters, digits and '-', at most 32",
+    CURRENCY: "must be a currency by its three letters, such as EUR",
+    IDENTIFIER: f"must be letters, digits, '.', '_' and '-', at most {LONGEST_ID}, and begin with a letter or digit",
+    PRINTABLE: "must be one line without control characters",
+}
+"""What a text must look like, for whoever sent another one."""
 
 
 class Input(BaseModel):

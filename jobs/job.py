@@ -21,11 +21,12 @@ from pydantic import (
     ValidationError,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
 from jobs import claim_check, clock, delay, ids, strict_json
 from jobs.catalog import KINDS, Kind, kind_named
 from jobs.errors import InvalidInputError, NotAJobError
-from jobs.inputs import Identifier, Input
+from jobs.inputs import IN_WORDS, Identifier, Input
 from jobs.ledger import JobRef, now, written
 
 CORRELATION_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -192,14 +193,18 @@ def open_envelope(fields: Any) -> Envelope:
 
 def invalid(error: ValidationError, message: str) -> InvalidInputError:
     """What pydantic found, by field, without any of the values."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    found = error.errors(include_url=False, include_input=False)
     fields = [
-        # What our own validators say, pydantic begins with the name of the exception.
-        {"field": ".".join(map(_named, each["loc"])), "message": each["msg"].removeprefix("Value error, ")}
-        for each in found[:MOST_FIELDS_NAMED]
+        {"field": ".".join(map(_named, each["loc"])), "message": _message(each)} for each in found[:MOST_FIELDS_NAMED]
     ]
     named = "; ".join(f"{each['field']}: {each['message']}" if each["field"] else each["message"] for each in fields)
     return InvalidInputError(f"{message}: {named}", fields)
+
+
+def _message(found: ErrorDetails) -> str:
+    pattern = found.get("ctx", {}).get("pattern")
+    # What our own validators say, pydantic begins with the name of the exception.
+    return IN_WORDS.get(pattern) or found["msg"].removeprefix("Value error, ")
 
 
 def _named(part: str | int) -> str:

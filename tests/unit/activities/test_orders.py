@@ -138,6 +138,16 @@ async def test_an_order_counts_on_the_day_of_its_confirmation_and_once(midnight,
     assert await counted(id, "2026-11-20") == await counted(id, "2026-11-22") == []
 
 
+async def test_an_order_that_an_older_version_confirmed_is_handed_over_and_counts():
+    id = uuid4().hex
+    await orders.confirm(call("confirm_order", SOLD, id))
+    row = await clients().table("orders").get_entity(id, "order")
+    older = {name: value for name, value in row.items() if name not in ("day", "confirmedAt")}
+    await clients().table("orders").update_entity(older, mode="replace")
+    await orders.hand_over(call("hand_over_order", {}, id))
+    assert len(await counted(id, clock.local_day().isoformat())) == 1
+
+
 @pytest.mark.parametrize("after", [False, True])
 async def test_wherever_a_hand_over_dies_its_repetition_leaves_one_sale(midnight, crashes, after):
     deaths = 0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from demo.balance import draw_up
+from demo.imported import Imported
 from demo.outcomes import Case
 from demo.scenarios import GROUPS, SAMPLES
 
@@ -33,8 +34,16 @@ def world() -> dict[str, Any]:
         if case.scenario.kind == "order" and case.last_outcome == "Completed":
             for article in articles:
                 article["available"] -= case.lines.get(article["sku"], 0)
+    imported = Imported({"f-2": {"TEA-LINDEN": 1}, "f-3": {"TEA-LINDEN": 2, "CANDLE-CEDAR": 1}})
+    for id, lines in imported.orders.items():
+        amount = sum(prices[sku] * quantity for sku, quantity in lines.items())
+        entries.append({"kind": "charge", "reference": f"order-{id}", "amount": amount})
+        messages.append({"subject": id})
+        for article in articles:
+            article["available"] -= lines.get(article["sku"], 0)
     return {
         "cases": cases,
+        "imported": imported,
         "articles": articles,
         "ledger": {"entries": entries, "balance": sum(entry["amount"] for entry in entries)},
         "requests": {"requests": []},
@@ -45,7 +54,9 @@ def world() -> dict[str, Any]:
 def test_a_world_that_agrees_has_no_differences(world):
     balance = draw_up(**world)
     assert balance.differences() == []
-    assert [line.name for line in balance.money] == ["11 completed orders", "open refund of A-1013", "balance"]
+    names = ["11 completed orders", "open refund of A-1013", "2 imported orders", "balance"]
+    assert [line.name for line in balance.money] == names
+    assert balance.money[2].expected == 450 + 2 * 450 + 1200
 
 
 def test_a_lost_piece_is_named(world):
@@ -78,7 +89,7 @@ def test_a_second_charge_is_named_though_it_was_refunded(world):
 
 def test_a_missing_mail_is_named(world):
     world["mailbox"]["messages"].pop()
-    assert draw_up(**world).differences() == ["12 mails should have arrived, but 11 did"]
+    assert draw_up(**world).differences() == ["14 mails should have arrived, but 13 did"]
 
 
 def test_attempts_are_shown_of_orders_that_had_trouble(world):

@@ -133,3 +133,19 @@ def test_a_reply_goes_to_a_queue_that_can_be():
 def test_a_message_cannot_name_a_queue_for_its_reply_yet():
     with pytest.raises(InvalidInputError, match="replyTo"):
         open_envelope({"kind": "order", "id": "J-1", "input": {}, "replyTo": "replies"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "message"),
+    [
+        ({"currency": "Euro"}, "currency", "must be a currency by its three letters, such as EUR"),
+        ({"customer": order("c-1")["customer"] | {"email": "ada"}}, "customer.email", "must be a mail address"),
+        ({"lines": [{"sku": "mug", "quantity": 1}]}, "lines.0.sku", "must be an article's number: capital letters"),
+    ],
+)
+def test_a_form_that_is_wanted_is_said_in_words(changes, field, message):
+    with pytest.raises(InvalidInputError) as caught:
+        job(input=order("c-1") | changes)
+    (fault,) = caught.value.fields
+    assert fault["field"] == field
+    assert fault["message"].startswith(message)
