@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from activities import mail
@@ -25,7 +25,6 @@ class Notice:
 
     change: str
     alert: str
-    number: int
     summary: str
     figures: Mapping[str, Any]
     raised_at: str
@@ -34,11 +33,15 @@ class Notice:
     @property
     def id(self) -> str:
         """The same each time that it is told, so that whoever gets it twice can know."""
-        return f"{self.alert}.{self.number}.{self.change.lower()}"
+        return f"{self.alert}@{self.raised_at}.{self.change.lower()}"
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What is told: `alert`, `summary`, `since`, and the figures."""
+        return {"alert": self.alert, "summary": self.summary, "since": self.raised_at, **self.figures}
 
     def to_event(self) -> dict[str, Any]:
         """As CloudEvents 1.0 has it."""
-        data = {"alert": self.alert, "summary": self.summary, "since": self.raised_at, **self.figures}
         return {
             "specversion": "1.0",
             "id": self.id,
@@ -47,7 +50,7 @@ class Notice:
             "subject": self.alert,
             "time": self.time,
             "datacontenttype": "application/json",
-            "data": data,
+            "data": self.content,
         }
 
 
@@ -76,8 +79,7 @@ async def _send_mail(notice: Notice) -> None:
     if not (to := settings().alert_mail_to):
         # It was taken out of the settings after the alert was raised.
         return
-    said = {**asdict(notice), **notice.figures}
-    lines = [f"{name}: {said[name]}" for name in said if name not in ("figures", "change", "summary", "number")]
     word = "Alert" if notice.change == RAISED else "Cleared"
-    text = f"{notice.summary}\n\n" + "\n".join(lines) + "\n\nGET /api/schedules shows what is active.\n"
+    figures = "\n".join(f"{name}: {value}" for name, value in notice.content.items() if name != "summary")
+    text = f"{notice.summary}\n\n{figures}\n\nGET /api/schedules shows all alerts that are active.\n"
     await mail.deliver(to, f"{word}: {notice.summary}", text, key=notice.id, correlation_id=notice.alert)

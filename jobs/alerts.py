@@ -48,8 +48,6 @@ class Alert:
     figures: Mapping[str, Any]
     raised_at: str
     cleared_at: str | None
-    number: int
-    """How often this condition was raised so far."""
     untold: tuple[tuple[str, str], ...]
     """What is still to be told: Raised or Cleared, and by which channel."""
     told_until: str
@@ -67,7 +65,7 @@ class Alert:
     def notice(self, change: str) -> Notice:
         """What is told of its being raised or cleared: the same whenever it is told."""
         time = self.raised_at if change == RAISED else (self.cleared_at or self.raised_at)
-        return Notice(change, self.key, self.number, self.summary, self.figures, self.raised_at, time)
+        return Notice(change, self.key, self.summary, self.figures, self.raised_at, time)
 
 
 async def active() -> list[Alert]:
@@ -104,7 +102,6 @@ async def _raise(condition: Condition, known: Alert | None) -> None:
         "summary": condition.summary,
         "figures": json.dumps(condition.figures),
         "raisedAt": written(now),
-        "number": known.number + 1 if known else 1,
         "untold": json.dumps(untold),
         "toldUntil": written(now + TELLING),
     }
@@ -157,8 +154,7 @@ async def _change(alert: Alert, changes: dict[str, Any]) -> Alert | None:
     except ResourceModifiedError:
         return None
     known = {"summary": alert.summary, "figures": json.dumps(alert.figures), "raisedAt": alert.raised_at}
-    known |= {"number": alert.number, "clearedAt": alert.cleared_at}
-    return _alert_of(known | row, changed["etag"])
+    return _alert_of({**known, "clearedAt": alert.cleared_at, **row}, changed["etag"])
 
 
 async def _all() -> list[Alert]:
@@ -173,7 +169,6 @@ def _alert_of(row: Mapping[str, Any], tag: str) -> Alert:
         figures=json.loads(row["figures"]),
         raised_at=row["raisedAt"],
         cleared_at=row.get("clearedAt"),
-        number=row["number"],
         untold=tuple((change, channel) for change, channel in json.loads(row["untold"])),
         told_until=row["toldUntil"],
         tag=tag,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jobs import clock, letters
 from jobs.alerts import Condition
@@ -35,6 +35,10 @@ class Depth:
     oldest: float | None = None
     is_more: bool = False
     """Whether there are more than were counted: it suffices to know that there are too many."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it is logged and told."""
+        return {"queue": self.queue, "depth": self.depth, "oldestSeconds": self.oldest, "isMore": self.is_more}
 
     def exceeds(self, depth: int, age: float) -> bool:
         """Whether one of two thresholds is passed."""
@@ -77,7 +81,7 @@ def queue_alerts(depths: list[Depth]) -> list[Condition]:
 def _conditions(group: str, summary: str, depths: list[Depth], depth: int, age: float) -> Iterator[Condition]:
     for each in depths:
         if each.exceeds(depth, age):
-            yield Condition(f"{group}:{each.queue}", f"{summary}: {each.queue}", asdict(each))
+            yield Condition(f"{group}:{each.queue}", f"{summary}: {each.queue}", each.to_dict())
 
 
 async def _storage_queue(queue: str) -> Depth:

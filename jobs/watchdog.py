@@ -7,7 +7,7 @@ finishing the same at the same time: both come to the same dead letter.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -42,7 +42,14 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """As it is logged."""
-        return asdict(self)
+        return {
+            "deadLetters": [each.to_dict() for each in self.dead_letters],
+            "queues": [each.to_dict() for each in self.queues],
+            "moved": self.moved,
+            "buried": self.buried,
+            "ended": self.ended,
+            "alerts": list(self.alerts),
+        }
 
 
 class Watch:

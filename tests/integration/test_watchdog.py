@@ -15,7 +15,7 @@ from tests.integration.jobs_seen import fresh
 
 
 @pytest.fixture
-def shop(open_shop, service_bus):
+def shop(open_shop, service_bus, no_alerts):
     """Three dead letters are too many. There are none of what other tests have left in the ledger."""
     shop = open_shop(DEAD_LETTER_ALERT_DEPTH="2")
     watch(shop)

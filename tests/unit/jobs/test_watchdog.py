@@ -17,7 +17,7 @@ from jobs.errors import NotAJobError, ServiceBusUnavailableError
 from jobs.settings import settings
 from jobs.watchdog import watch
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage", "bus")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_alerts", "storage", "bus")]
 
 AT_ONCE = timedelta(0)
 
