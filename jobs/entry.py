@@ -24,7 +24,8 @@ class JobRef:
     tag: str | None = None
     """The row's ETag while nobody has begun the job: whoever begins it need not read the row first."""
     source: str = "http"
-    """The door by which it came: `http`, `storage:<queue>` or `servicebus:<queue>`."""
+    """The door by which it came: `http`, `storage:<queue>`, `servicebus:<queue>`, `blob:<container>/<name>` or
+    `timer:<schedule>`."""
     reply_to: str | None = None
     """The queue in which the sender waits for a reply."""
     run: int = 1

@@ -9,6 +9,7 @@ from typing import Any
 from jobs import clock, schedule_book
 from jobs.alerts import Condition
 from jobs.ledger import written
+from jobs.schedule_book import Head
 from jobs.timetable import SCHEDULES, Schedule
 
 SCHEDULE = "schedule"
@@ -71,9 +72,16 @@ async def look(schedule: Schedule) -> Outlook:
         head.last,
         next(schedule.after(now)),
         tuple(moment for moment in reversed(open) if now - moment > schedule.grace),
-        late[0] if late else None,
+        _late_since(schedule, head, late),
         head.job,
     )
+
+
+def _late_since(schedule: Schedule, head: Head, late: list[datetime]) -> datetime | None:
+    if not late or schedule.makes_up:
+        return late[0] if late else None
+    # It may be longer ago than one looks back.
+    return next(schedule.after(max(head.since, head.last or head.since)))
 
 
 def conditions(found: list[Outlook]) -> list[Condition]:

@@ -18,12 +18,13 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import bodies, clock, dead_letters, ledger, status
+from jobs import bodies, claim_check, clock, dead_letters, import_hand_over, ledger, status
 from jobs.alerts import Condition
 from jobs.catalog import KINDS
 from jobs.clients import clients
 from jobs.dead_letters import OPEN_COMPENSATIONS
 from jobs.entry import FAILED, PENDING, RUNNING, Entry, Run
+from jobs.import_file import MOST_ROWS
 from jobs.ledger import written
 from jobs.settings import settings
 
@@ -137,8 +138,7 @@ async def _look_at(entry: Entry, now: datetime, current: Sweep, durable: Durable
         await dead_letters.bury_job(entry)
         current.buried += 1
     elif entry.state == PENDING:
-        # It may have been held back until later.
-        if datetime.fromisoformat(entry.job.due_at) < now - timedelta(seconds=settings().stalled_alert_age):
+        if _may_begin_since(entry) < now - timedelta(seconds=settings().stalled_alert_age):
             current.groups.setdefault(f"{STALLED}:{entry.job.kind}", Group()).add(entry)
     elif _is_overdue(entry, now):
         if durable and current.asked < MOST_ASKED:
@@ -147,6 +147,14 @@ async def _look_at(entry: Entry, now: datetime, current: Sweep, durable: Durable
                 current.ended += 1
                 return
         current.groups.setdefault(f"{OVERDUE}:{entry.job.kind}", Group()).add(entry)
+
+
+def _may_begin_since(entry: Entry) -> datetime:
+    """The moment from which on nothing holds the job back; of an imported order, the latest that it can be."""
+    moment = datetime.fromisoformat(entry.job.due_at)
+    if entry.job.claim and claim_check.is_shared(entry.job.claim):
+        moment = import_hand_over.due(moment, MOST_ROWS)
+    return moment
 
 
 def _is_overdue(entry: Entry, now: datetime) -> bool:

@@ -150,6 +150,14 @@ async def test_a_run_that_is_past_due_stands_for_all_that_were_missed(of, time, 
     assert (seen.state, seen.last, len(durable.started)) == ("ok", at[3], 2)
 
 
+async def test_since_when_it_has_not_run_is_known_however_long_ago(of, time, durable, monkeypatch):
+    schedule = of("watchdog")
+    await schedule_book.complete(schedule, FIRST, None)
+    time.now = FIRST + DAY
+    seen = await schedule_watch.look(schedule)
+    assert (seen.state, seen.late_since, len(seen.missed)) == ("missed", FIRST + MINUTE, 27)
+
+
 async def test_nothing_is_expected_before_a_schedule_is_known_or_changed(of, time, durable, monkeypatch):
     schedule = of("nightly_sales_report")
     assert (await schedule_watch.look(schedule)).state == "ok"

@@ -99,7 +99,8 @@ class Ledger:
     async def put(self, age: timedelta, **more: str) -> str:
         """A job that was submitted, and if it says so, begun, so long ago."""
         at = ledger.written(clock.now() - age)
-        job = JobRef(self.kind, uuid4().hex, "c", at, not_before=more.pop("notBefore", None))
+        held = {"not_before": more.pop("notBefore", None), "claim": more.pop("claim", None)}
+        job = JobRef(self.kind, uuid4().hex, "c", at, **held)
         entry, _ = await ledger.submit(job, "digest")
         if more:
             row = {"startedAt": at, "runner": "r", "attempt": 1, **more}
@@ -123,6 +124,7 @@ async def test_a_job_past_its_deadline_and_one_that_does_not_begin_are_found(row
     stalled = await rows.put(31 * minute)
     await rows.put(29 * minute)
     await rows.put(31 * minute, notBefore=ledger.written(clock.now() + minute))
+    await rows.put(100 * minute, claim="order-import/x.jsonl#0-1")
     await rows.put(300 * minute, state="Completed")
     swept = await stragglers.sweep(AT_ONCE, None)
     assert swept.is_over
@@ -186,7 +188,7 @@ async def test_what_it_cannot_see_is_an_alert_and_the_rest_is_seen(bus, monkeypa
 
 
 async def test_it_costs_the_same_however_much_there_is(bus, crashes):
-    await bury(120)
+    await bury(40)
     await watch()
     crashes.calls.clear()
     await watch()
