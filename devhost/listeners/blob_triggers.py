@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("devhost.blobs")
 
 LOCK = "WebJobs.Internal.Blobs.Listener"
-_STANDBY = 10
+_STANDBY = 3
 """A host without the lock scans this many times less often: receipts keep that right, and blobs are not left alone
 for the minute that the lock of a killed host lasts."""
 _LARGE = 2500
@@ -72,6 +72,11 @@ class BlobTriggers:
     def is_empty(self) -> bool:
         """Whether the host has no blob trigger."""
         return not self._registrations
+
+    @property
+    def is_scanner(self) -> bool:
+        """Whether this host is the one that scans, of all that share its id."""
+        return self._lock is not None and self._lock.is_held
 
     def get(self, function_id: str) -> BlobRegistration | None:
         """The function of that full id."""
@@ -159,7 +164,7 @@ class BlobTriggers:
             self._wake.clear()
             await self._sweep()
             blobs = sum(scan.size for scan in self._scans.values())
-            pace = max(1.0, blobs / _LARGE) * (1 if self._lock.is_held else _STANDBY)
+            pace = max(1.0, blobs / _LARGE) * (1 if self.is_scanner else _STANDBY)
             await _wait(self._wake, self._options.scan_interval * pace)
 
     async def _sweep(self) -> bool:

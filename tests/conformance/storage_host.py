@@ -19,8 +19,8 @@ from tests.conformance.bare_host import BareHost, listening
 class StorageHost(BareHost):
     """With Azurite."""
 
-    def __init__(self, connection_string: str, queues: dict[str, Any], settings: dict[str, str]) -> None:
-        super().__init__({"AzureWebJobsStorage": connection_string, **settings}, {"queues": queues})
+    def __init__(self, connection_string: str, extensions: dict[str, Any], settings: dict[str, str]) -> None:
+        super().__init__({"AzureWebJobsStorage": connection_string, **settings}, extensions)
         self.storage = StorageAccounts(self.settings)
 
     async def close(self) -> None:
@@ -40,9 +40,17 @@ class StorageHost(BareHost):
 
 
 @asynccontextmanager
-async def running(connection_string: str, app: func.FunctionApp, queues: dict[str, Any] | None = None, **settings: str):
-    """The app's functions, listening; ends with every listener stopped and no fault."""
-    host = StorageHost(connection_string, queues or {}, settings)
+async def running(
+    connection_string: str,
+    app: func.FunctionApp,
+    queues: dict[str, Any] | None = None,
+    blobs: dict[str, Any] | None = None,
+    host_id: str | None = None,
+    **settings: str,
+):
+    """The app's functions, listening; ends with every listener stopped and no fault. A new host id unless given."""
+    host = StorageHost(connection_string, {"queues": queues or {}, "blobs": blobs or {}}, settings)
+    host.id = host_id or host.id
     async with listening(host, app):
         yield host
 

@@ -92,3 +92,15 @@ def test_the_real_environment_stands_before_the_file_and_overrides_before_both()
     assert effective_values(local, {"B": "real", "D": "real"}, {"D": "given"}) == {
         "A": "file", "C": "file", "B": "real", "D": "given",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "variable"),
+    [
+        ({"AzureWebJobsShop": "A=1", "Shop": "A=2"}, "AzureWebJobsShop"),
+        ({"SHOP": "A=2"}, "SHOP"),
+        ({"ConnectionStrings__Shop": "A=3", "Shop": "A=2"}, "ConnectionStrings__Shop"),
+    ],
+)
+def test_the_variable_that_holds_a_connection_is_named_as_the_environment_has_it(values, variable):
+    assert Settings(values).connection_variable("Shop") == variable

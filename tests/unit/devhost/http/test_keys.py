@@ -58,3 +58,15 @@ def test_a_broken_file_is_named(path, text):
     path.write_text(text)
     with pytest.raises(DevhostError, match="keys.json"):
         Keys(path, {})
+
+
+def test_keys_of_an_older_devhost_get_what_they_lack_and_keep_the_rest(path):
+    Keys(path, {})
+    stored = json.loads(path.read_text())
+    del stored["systemKeys"]["blobs_extension"]
+    path.write_text(json.dumps(stored))
+    keys = Keys(path, {})
+    mended = json.loads(path.read_text())
+    assert keys.master == stored["masterKey"] and keys.durable_webhook == stored["systemKeys"]["durabletask_extension"]
+    assert keys.opens_webhook(mended["systemKeys"]["blobs_extension"], "blobs_extension")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
