@@ -90,6 +90,8 @@ class QueueConsumer:
             waiting = await self._queue.peek()
         except (StorageError, StorageUnavailableError):
             waiting = []
+        if waiting and self._arrival is not None:
+            self._arrival.set()  # whoever asks waits for them, so there is no use in waiting for the next poll
         return not waiting and not self._running and not self._polling
 
     async def _run(self) -> None:
