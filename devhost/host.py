@@ -26,7 +26,7 @@ from devhost.http.cors import Cors
 from devhost.http.keys import Keys
 from devhost.http.server import HttpServer, bind
 from devhost.indexer import index
-from devhost.invocation import TriggerData
+from devhost.invocation import InvocationRecord, TriggerData
 from devhost.invoker import Invoker
 from devhost.listeners import LISTENERS, Listener, create_listener
 from devhost.loader import load_functions
@@ -62,6 +62,8 @@ class Host:
         """Functions that could not be loaded."""
         self.faults: list[BaseException] = []
         """What failed() was told."""
+        self.observers: list[Callable[[InvocationRecord], None]] = []
+        """Told of each attempt that ends, from the first one on."""
         self.state = "Default"
         self.id = local_host_id(self.script_root)
         self.instance_id = uuid4().hex
@@ -108,6 +110,7 @@ class Host:
         if not self.functions:
             raise self.errors[0] if self.errors else DevhostError("No job functions found.", _NO_FUNCTIONS)
         self.invoker = Invoker(self)
+        self.invoker.observers = self.observers
         if self.options.enable_auth:
             self.keys = Keys(self.script_root / ".devhost" / "keys.json", os.environ)
         check_extension_options(self)

@@ -46,9 +46,10 @@ class _Layer:
     modules: dict[str, ModuleType]
 
     def restore(self) -> None:
-        """Make the process as it was before, and forget the modules that the app brought in."""
+        """Make the process as it was before, and forget the app's modules unless another host has them too."""
+        shared = any(layer.script_root == self.script_root for layer in _layers)
         for name, module in list(sys.modules.items()):
-            if self.modules.get(name) is not module and _belongs_to(self.script_root, name):
+            if not shared and self.modules.get(name) is not module and _belongs_to(self.script_root, name):
                 del sys.modules[name]
                 if name in self.modules:
                     sys.modules[name] = self.modules[name]

@@ -118,7 +118,7 @@ class SingletonLock:
             self._outages.report(self._service.name, error.__cause__ or error)
             return False
         finally:
-            self._trying = False
+            self._trying = self._freed.is_set()  # then acquire() tries again at once
         if not taken:
             _log.debug("Unable to acquire the singleton lock (%s): another host holds it.", self.id)
             return False

@@ -126,13 +126,13 @@ class TestHost:
         root = logging.getLogger()
         self._level, level = root.level, min(root.level, logging.INFO)
         root.setLevel(level)  # what the worker sets, so that caplog sees an app's Information lines
+        self.app.observers.append(self.invocations.append)
         self._loop = _Loop.enter()
         try:
             self.call(self.app.start)
         except BaseException:
             self._close()
             raise
-        self.call(self.app.invoker.observers.append, self.invocations.append)
         self._client = httpx.Client(base_url=self.url, timeout=_REQUEST_SECONDS)
         _running.append(self)
         return self

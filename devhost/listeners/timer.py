@@ -53,6 +53,8 @@ class TimerListener:
         """What this host knows; newer than what is stored if storage was away after a run."""
         self._stopping = asyncio.Event()
         self._busy = False
+        self._waiting = False
+        """Whether the clock knows that somebody waits for the next occurrence."""
         self._loop: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -80,7 +82,7 @@ class TimerListener:
         """Nothing runs and nothing is due, here or, as far as is known, on the host that holds the lock."""
         if self._busy or self._lock.is_trying:
             return False
-        return not self._lock.is_held or (self._status is not None and self._status.next > self._host.clock.now())
+        return not self._lock.is_held or (self._waiting and self._status.next > self._host.clock.now())
 
     async def _run(self, run_on_startup: bool) -> None:
         while not self._stopping.is_set():
@@ -108,9 +110,13 @@ class TimerListener:
 
     async def _wait_for_next(self) -> bool:
         """True when it is time; False when this host has nothing to wait for any more."""
-        self._busy = False
-        due = self._host.clock.sleep_until(self._status.next)
-        came = await self._before_stop(due, self._lock.lost)
+        due = asyncio.ensure_future(self._host.clock.sleep_until(self._status.next))
+        await asyncio.sleep(0)  # it has begun to wait
+        self._busy, self._waiting = False, True
+        try:
+            came = await self._before_stop(due, self._lock.lost)
+        finally:
+            self._waiting = False
         return came and self._lock.is_held
 
     async def _begin(self) -> bool:

@@ -6,12 +6,20 @@ import asyncio
 import json
 import logging
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import azure.functions as func
 import pytest
 
+from devhost.azurite import Azurite
+from devhost.errors import HostJsonError
+from devhost.host_json import HostJson
+from devhost.indexer import index
+from devhost.listeners.timer import timer_data
 from devhost.listeners.timer_status import ScheduleStatus, StatusBlob
-from devhost.singleton import HOSTS_CONTAINER
+from devhost.schedule import read_schedule
+from devhost.settings import Settings
+from devhost.singleton import HOSTS_CONTAINER, SingletonLock, lock_period
 from tests.conformance.storage_host import StorageHost, running, until
 
 pytestmark = pytest.mark.anyio
@@ -264,3 +272,86 @@ async def test_who_lost_the_lock_fires_no_more_until_it_has_it_again(azurite, ca
         await until(lambda: lock.is_held)
         await pass_time(host, days=2)
     assert len(seen) == 2
+
+
+async def test_storage_may_go_away_and_come_back(tmp_path, request, caplog):
+    seen, began, go = [], asyncio.Event(), asyncio.Event()
+
+    async def work(t: func.TimerRequest):
+        seen.append(t.past_due)
+        began.set()
+        await go.wait()
+
+    azurite = Azurite(location=tmp_path, search_from=request.config.rootpath)
+    await asyncio.to_thread(azurite.start)
+    ports = azurite.ports
+    try:
+        async with running(azurite.connection_string, timer_app(work, "0 30 1 * * *"), TZ="UTC") as host:
+            await host.drain()
+            lock = host.listeners[0]._lock
+            first = night(host.clock.now())
+            host.clock.jump_to(first)
+            await began.wait()
+            await asyncio.to_thread(azurite.stop)
+            go.set()
+            await until(lambda: host.records)
+            await until(lambda: host.outages.is_away(host.storage.blob_service().name))
+            lock._held_until = 0.0  # as if the lease had run out
+            lock.lost.set()
+            await asyncio.sleep(0.1)
+            azurite = Azurite(location=tmp_path, ports=ports, search_from=request.config.rootpath)
+            await asyncio.to_thread(azurite.start)
+            lock._freed.set()  # need not wait for the next attempt
+            await until(lambda: lock.is_held)
+            await host.drain()
+            assert (await stored(host))["Next"] == text(first + timedelta(days=1))
+    finally:
+        await asyncio.to_thread(azurite.stop)
+    assert seen == [False], "what has run is not past due, though nobody could note it"
+    assert len([record for record in caplog.records if record.name == "devhost.outages"]) == 2
+
+
+async def test_the_trigger_metadata_is_the_local_time(azurite):
+    schedule = read_schedule("0 30 2 * * *", ZoneInfo("Europe/Berlin"))
+    data = timer_data(schedule, None, datetime(2026, 7, 1, 12, tzinfo=UTC), ZoneInfo("Europe/Berlin"))
+    assert data.metadata["TimerTrigger"].value == "07/01/2026 14:00:00"
+    assert json.loads(data.value.value) == {
+        "Schedule": {"AdjustForDST": True},
+        "ScheduleStatus": None,
+        "IsPastDue": False,
+    }
+
+
+async def test_the_lock_is_one_hosts_until_it_gives_it_up(azurite):
+    host = StorageHost(azurite.connection_string, {}, {})
+    one, two = SingletonLock(host, "a"), SingletonLock(host, "a")
+    await one.acquire()
+    assert not await two.try_acquire()
+    assert await SingletonLock(host, "b").try_acquire()
+    waiting = asyncio.create_task(two.acquire())
+    await asyncio.sleep(0.05)
+    assert one.is_held and not waiting.done()
+    await one.release()
+    assert two.is_trying, "so that nobody takes it for idle"
+    async with asyncio.timeout(2):
+        await waiting
+    assert two.is_held and not one.is_held
+    one._lease_id = two._lease_id  # an attempt whose answer was lost is found to have been one's own
+    assert await one.try_acquire()
+    await two.release()
+    await host.close()
+
+
+@pytest.mark.parametrize("period", ["00:00:14", "00:01:01", "soon"])
+def test_a_period_out_of_range_is_said(period):
+    with pytest.raises(HostJsonError, match=f"listenerLockPeriod is '{period}'"):
+        lock_period(HostJson({"version": "2.0", "singleton": {"listenerLockPeriod": period}}))
+
+
+def test_a_schedule_that_cannot_be_read_leaves_its_function_out():
+    app = timer_app(seen_by([]), "0 0 0 * * 7")
+    app.function_name("good")(app.timer_trigger(arg_name="t", schedule="%WHEN%")(seen_by([])))
+    found = index(app.get_functions(), Settings({"WHEN": "0 0 0 * * *"}), HostJson({"version": "2.0"}))
+    assert list(found.functions) == ["good"]
+    [error] = found.errors
+    assert "the day of week field '7' of the schedule '0 0 0 * * 7' is wrong" in str(error)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import sys
+import time
 
 import pytest
 
@@ -47,6 +50,30 @@ def test_namespace_packages_are_forgotten_too(tmp_path):
     with app_environment(tmp_path, dict(os.environ)):
         import without_init.inner  # noqa: F401
     assert not any(name.startswith("without_init") for name in sys.modules)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
+def test_hosts_of_one_process_may_end_in_any_order(order, tmp_path):
+    before = dict(os.environ), os.getcwd(), list(sys.path)
+    (tmp_path / "only_here.py").touch()
+    stacks = [contextlib.ExitStack() for _ in range(3)]
+    for number, stack in enumerate(stacks):
+        stack.enter_context(app_environment(tmp_path, {**os.environ, "NUMBER": str(number)}))
+        importlib.import_module("only_here")
+    for position, number in enumerate(order):
+        running = [left for left in range(3) if left not in order[:position]]
+        assert int(os.environ["NUMBER"]) in range(max(running), 3), "what a running host saw last, or a later one"
+        assert (os.getcwd(), sys.path[0]) == (str(tmp_path), str(tmp_path))
+        stacks[number].close()
+    assert (dict(os.environ), os.getcwd(), list(sys.path)) == before
+    assert "only_here" not in sys.modules
+
+
+def test_local_time_follows_the_time_zone(tmp_path):
+    before = time.localtime(0).tm_hour
+    with app_environment(tmp_path, {**os.environ, "TZ": "Asia/Kathmandu"}):
+        assert time.localtime(0)[3:5] == (5, 30)
+    assert time.localtime(0).tm_hour == before
 
 
 def test_what_is_the_apps_own(tmp_path):
