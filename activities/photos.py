@@ -129,8 +129,8 @@ class _Workshop:
     """What the photos of one event loop share, which keeps the memory that they take within bounds."""
 
     def __init__(self) -> None:
-        self.turns = asyncio.Semaphore(_processors + 1)
-        """So many at once: one for each processor, and one that is between storage and here."""
+        self.turns = asyncio.Semaphore(_processors + 2)
+        """So many at once: one for each processor, and two that are between storage and here."""
         self._recent: OrderedDict[tuple[str, str], asyncio.Task[images.Prepared]] = OrderedDict()
 
     async def prepared(self, name: str, etag: str) -> images.Prepared:

@@ -73,3 +73,8 @@ def test_the_thresholds_of_alerts_can_be_set():
     assert (read({}).dead_letter_alert_depth, read({}).dead_letter_alert_age) == (100, 86400.0)
     given = read({"DEAD_LETTER_ALERT_DEPTH": "5", "DEAD_LETTER_ALERT_AGE": "60"})
     assert (given.dead_letter_alert_depth, given.dead_letter_alert_age) == (5, 60.0)
+
+
+def test_who_tells_of_blobs_can_be_set():
+    assert read({}).blob_trigger_source == "LogsAndContainerScan"
+    assert read({"BLOB_TRIGGER_SOURCE": "EventGrid"}).blob_trigger_source == "EventGrid"
