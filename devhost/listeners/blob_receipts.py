@@ -39,8 +39,9 @@ class BlobReceipts:
     def __init__(self, service: BlobService, host_id: str) -> None:
         self._service = service
         self._host_id = host_id
-        self._open: dict[str, str] = {}
-        """Receipts of this host that it could not complete, with their ETags: storage went away, for example."""
+        self._open: dict[str, tuple[str, bool]] = {}
+        """Receipts that this host wrote and could not complete, for storage went away, for example: the ETag, and
+        whether the version was handed over already."""
 
     async def hand_over(self, version: BlobVersion, function_id: str, enqueue: Callable[[], Awaitable[None]]) -> Handed:
         """Call `enqueue` unless some host did for this version and function. Raises what StorageService.request raises.
@@ -48,8 +49,9 @@ class BlobReceipts:
         If `enqueue` raises, this host may try again at once, any other after 30 s.
         """
         name = self.name(version, function_id)
-        mine = self._open.pop(name, None)
-        etag = await self._claim(name, {"If-Match": mine} if mine else {"If-None-Match": "*"})
+        etag, is_handed = self._open.pop(name, (None, False))
+        if not is_handed:
+            etag = await self._claim(name, {"If-Match": etag} if etag else {"If-None-Match": "*"})
         if etag is None:
             found = await self._find(name)
             if isinstance(found, Handed):
@@ -57,10 +59,14 @@ class BlobReceipts:
             etag = await self._claim(name, {"If-Match": found})
         if etag is None:
             return Handed.ELSEWHERE
-        self._open[name] = etag
-        await enqueue()
-        await self._complete(name, etag)
-        del self._open[name]
+        try:
+            if not is_handed:
+                await enqueue()
+                is_handed = True
+            await self._complete(name, etag)
+        except BaseException:
+            self._open[name] = etag, is_handed
+            raise
         return Handed.NOW
 
     def name(self, version: BlobVersion, function_id: str) -> str:

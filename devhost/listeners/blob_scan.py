@@ -57,7 +57,10 @@ class ContainerScan:
         async with self._one_at_a_time:
             versions = await self._list()
             new = await self._unknown(versions)
-            results = await asyncio.gather(*(self._look_at(version) for version in new))
+            # All of them end before the next sweep, also when one fails.
+            results = await asyncio.gather(*(self._look_at(version) for version in new), return_exceptions=True)
+            for fault in (result for result in results if isinstance(result, BaseException)):
+                raise fault
             left = {version.name: version for version, settled in zip(new, results, strict=True) if not settled}
             self._known = {version.name: version.etag for version in versions if version.name not in left}
             if new:

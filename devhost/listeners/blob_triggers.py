@@ -154,10 +154,13 @@ class BlobTriggers:
         await self._queue.put(message.to_text(), create=True)
 
     async def _hold(self, lock: SingletonLock) -> None:
-        while True:
-            await lock.acquire()
-            self._wake.set()
-            await lock.lost.wait()
+        try:
+            while True:
+                await lock.acquire()
+                self._wake.set()
+                await lock.lost.wait()
+        except Exception as error:
+            self._host.failed(error)
 
     async def _scan(self) -> None:
         while not self._stopping.is_set():

@@ -85,6 +85,21 @@ async def test_the_host_that_left_it_open_may_go_on_at_once(blobs, version):
     assert enqueue.calls == 1
 
 
+async def test_what_was_handed_over_and_could_not_be_noted_is_only_noted_later(blobs, version):
+    receipts, enqueue = BlobReceipts(blobs, "h"), Enqueue()
+
+    async def enqueue_and_lose_storage():
+        await enqueue()
+        blobs.fault = StorageUnavailableError("away")
+
+    with pytest.raises(StorageUnavailableError):
+        await receipts.hand_over(version, WORK, enqueue_and_lose_storage)
+    blobs.fault = None
+    assert await receipts.hand_over(version, WORK, enqueue) is Handed.NOW
+    assert await BlobReceipts(blobs, "h").hand_over(version, WORK, enqueue) is Handed.BEFORE
+    assert enqueue.calls == 1
+
+
 async def test_the_container_is_made_when_it_is_missing(version):
     blobs = FakeBlobs()
     assert await BlobReceipts(blobs, "h").hand_over(version, WORK, Enqueue()) is Handed.NOW

@@ -107,3 +107,20 @@ async def test_the_container_may_come_later(scene):
     assert await scene.sweep() == []
     scene.blobs.put("inbox", "a")
     assert await scene.sweep() == ["a"]
+
+
+async def test_a_fault_with_one_blob_lets_the_others_end_and_all_are_looked_at_again(scene):
+    for name in ("a", "bad", "c"):
+        scene.blobs.put("inbox", name)
+    examine = scene.examine
+
+    async def fail(version):
+        if version.name == "bad":
+            raise ValueError("no")
+        return await examine(version)
+
+    scene.scan = ContainerScan(scene.blobs, "inbox", Watermark(scene.blobs, "h", "account", "inbox"), fail)
+    with pytest.raises(ValueError, match="no"):
+        await scene.scan.sweep()
+    assert sorted(scene.examined) == ["a", "c"]
+    assert STATE not in scene.blobs.containers[HOSTS_CONTAINER]
