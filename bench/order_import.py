@@ -254,7 +254,7 @@ def print_report(runs: Sequence[Run], console: Console) -> None:
     console.print(table)
     console.print(
         "From the start of the job to its end; the host's memory at its highest. In each file every bad line was\n"
-        "reported and no other, and every good row is one row of the ledger. Hardly any of the orders is done meanwhile.\n"
+        "reported and no other, and every good row is one row of the ledger. Hardly any order is done meanwhile.\n"
         "Azurite takes longer for a row the more there are: bare inserts are a loop of the SDK on the same Azurite."
     )
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs import strict_json
+from jobs.errors import SettingMissingError
 from jobs.ledger import JobRef
 from jobs.links import Link, links
 from jobs.settings import settings
@@ -22,8 +23,11 @@ HAND_OVER = "import"
 
 
 def due(begin: datetime, row: int) -> datetime:
-    """When the order of a row (from 0) is to begin, in an import that began at `begin`."""
-    return begin + timedelta(seconds=row / settings().import_orders_per_second)
+    """When the order of a row (from 0) is to begin, in an import that began at `begin`. Raises SettingMissingError."""
+    rate = settings().import_orders_per_second
+    if rate <= 0:
+        raise SettingMissingError("the app setting IMPORT_ORDERS_PER_SECOND must be more than 0: leave it out for 20")
+    return begin + timedelta(seconds=row / rate)
 
 
 async def send(orders: Sequence[tuple[JobRef, datetime]]) -> None:

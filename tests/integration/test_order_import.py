@@ -53,18 +53,17 @@ def test_2000_rows(imports, bus: Bus):
     again = there.ended(table(rows), f"other-{name}")
     assert counts(again) == [2000, 0, 1963, 37]
 
-    fixed = [row(f"c{line}", sku) for line in range(2, 2002)]
-    fixed[0] = row("somebody-else", sku)
+    left = {line for line in bad if line < 202}
+    fixed = [row(f"c{line}", sku) for line in range(2, 202)]
+    changed = next(line for line in range(2, 202) if line not in bad)
+    fixed[changed - 2] = row("somebody-else", sku)
     corrected = there.ended(table(fixed), name)
-    assert counts(corrected) == [2000, 37 - (2 in bad), 1963 - (2 not in bad), int(2 not in bad)]
-    (changed,) = there.bad_rows(corrected)
-    assert (changed["line"], changed["field"], changed["reason"].partition(":")[0]) == (
-        "2",
-        "",
-        "this line was ordered before with other content",
-    )
+    assert counts(corrected) == [200, len(left), 199 - len(left), 1]
+    (reported,) = there.bad_rows(corrected)
+    assert (reported["line"], reported["field"]) == (str(changed), "")
+    assert reported["reason"].startswith("this line was ordered before with other content")
     assert there.orders(identity(f"other-{name}")) == {}
-    assert set(there.orders(identity(name))) == set(range(2, 2002))
+    assert set(there.orders(identity(name))) == set(orders) | left
     assert (there.shop.failures, bus.dead("jobs")) == ([], [])
     assert largest_history(there.shop) < 100
 
@@ -93,31 +92,62 @@ def test_all_orders_of_a_small_file(imports, bus: Bus):
     assert [name for name in jobs.blobs("claims", f"order-import/{done['id']}/") if not name.endswith(".jsonl")] == []
 
 
-def test_cancelled_halfway(imports, monkeypatch):
+@pytest.fixture
+def halfway(monkeypatch) -> Callable[..., str]:
+    """Imports 200 rows, ten a step, and does something before the second 80 of them are taken: the job's id."""
+
+    def run(there: Imports, name: str, act: Callable[[str], object]) -> str:
+        held, go_on = threading.Event(), threading.Event()
+        app = sys.modules["activities.imports"]
+        take_chunk = app.take_chunk
+
+        async def hold(call):
+            if call.input["chunk"] >= 8 and not go_on.is_set():
+                held.set()
+                await asyncio.to_thread(go_on.wait, 30)
+            return await take_chunk(call)
+
+        monkeypatch.setattr(app, "take_chunk", hold)
+        id = there.begin(there.upload(table(row(f"c{number}", there.jobs.sku) for number in range(200)), name))
+        assert held.wait(30)
+        act(id)
+        go_on.set()
+        there.shop.drain()
+        return id
+
+    return run
+
+
+def test_cancelled_halfway(imports, halfway):
     """What was accepted stays accepted, and is named."""
-    there = imports(IMPORT_ROWS_PER_CHUNK="10")
-    name, held, go_on = f"{fresh('file')}.csv", threading.Event(), threading.Event()
-    app = sys.modules["activities.imports"]
-    take_chunk = app.take_chunk
+    there, name = imports(IMPORT_ROWS_PER_CHUNK="10"), f"{fresh('file')}.csv"
 
-    async def hold(call):
-        if call.input["chunk"] == 8:
-            held.set()
-            await asyncio.to_thread(go_on.wait, 30)
-        return await take_chunk(call)
+    def cancel(id: str) -> None:
+        progress = there.jobs.status(id, "order-import")["progress"]
+        assert progress == {"percent": 46, "step": "import_chunk", "rows": 80, "of": 200}
+        assert there.shop.post(f"/api/jobs/order-import/{id}/cancel").status_code == 202
 
-    monkeypatch.setattr(app, "take_chunk", hold)
-    id = there.begin(there.upload(table(row(f"c{number}", there.jobs.sku) for number in range(200)), name))
-    assert held.wait(30)
-    progress = there.jobs.status(id, "order-import")["progress"]
-    assert progress == {"percent": 46, "step": "import_chunk", "rows": 80, "of": 200}
-    assert there.shop.post(f"/api/jobs/order-import/{id}/cancel").status_code == 202
-    go_on.set()
-    there.shop.drain()
-    status = there.jobs.ended(id, "order-import")
+    status = there.jobs.ended(halfway(there, name, cancel), "order-import")
     assert (status["status"], counts(status)) == ("Cancelled", [160, 160, 0, 0])
     assert set(there.orders(identity(name))) == set(range(2, 162))
     assert there.summary(status)["complete"] is False
+
+
+def test_replaced_halfway(imports, halfway, bus: Bus):
+    """The old version ends as failed, with what it had accepted; the new one goes on from there."""
+    there, name = imports(IMPORT_ROWS_PER_CHUNK="10"), f"{fresh('file')}.csv"
+    newer = []
+
+    def replace(_: str) -> None:
+        newer.append(there.upload(table(row(f"c{number}", there.jobs.sku) for number in range(100)), name))
+
+    old = there.jobs.ended(halfway(there, name, replace), "order-import")
+    assert (old["status"], old["error"]["type"], counts(old)) == ("Failed", "BlobChanged", [80, 80, 0, 0])
+    assert there.summary(old)["complete"] is False
+    (letter,) = bus.dead()
+    assert letter.reason == "BlobChanged"
+    new = there.jobs.ended(there.begin(newer[0]), "order-import")
+    assert (new["status"], counts(new)) == ("Completed", [100, 20, 80, 0])
 
 
 def test_without_a_service_bus_a_chunk_waits_for_it(imports, bus: Bus, monkeypatch):
