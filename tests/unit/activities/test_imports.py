@@ -18,9 +18,10 @@ from activities import imports
 from jobs import bulk, claim_check, import_hand_over, import_report, intake, ledger
 from jobs.call import Call
 from jobs.clients import clients
-from jobs.errors import BlobChangedError
+from jobs.errors import BlobChangedError, SettingMissingError
 from jobs.import_rows import id_of
 from jobs.ledger import JobRef
+from jobs.settings import settings
 from tests.orders import order
 from tests.unit.jobs.crashes import dies
 from tests.unit.jobs.fake_bus import restarted
@@ -196,6 +197,16 @@ async def test_pieces_of_a_file_need_not_end_where_characters_do(bus, monkeypatc
     monkeypatch.setattr(imports, "PIECE", 7)
     content = [json.dumps(order(f"c{line}") | {"card": "€" * 20}, ensure_ascii=False) for line in range(3)]
     assert counts(await (await uploaded(content)).take()) == [3, 0, 0, 3]
+
+
+async def test_a_rate_that_is_none(monkeypatch):
+    monkeypatch.setenv("IMPORT_ORDERS_PER_SECOND", "0")
+    settings.cache_clear()
+    try:
+        with pytest.raises(SettingMissingError, match="more than 0"):
+            import_hand_over.due(datetime.now(UTC), 1)
+    finally:
+        settings.cache_clear()
 
 
 async def test_rows_that_are_there_are_found_in_the_middle_of_many(storage):
