@@ -25,7 +25,7 @@ PATIENCE = 5.0
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answering
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """Without storage no job is accepted: 503. Without anything else some jobs wait: 200, degraded; so with an alert."""
+    """Without storage no job is accepted: 503. Without anything else some jobs wait: 200, degraded; as with alerts."""
     await _check(clients().provide)
     needed = {f"table {name}": _table(name) for name in TABLES}
     needed |= {f"container {name}": _container(name) for name in CONTAINERS}

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from azure.data.tables import TableServiceClient
 from azure.servicebus import ServiceBusMessage
 
 from tests.integration.jobs_seen import fresh
@@ -84,3 +85,25 @@ def test_it_buries_a_job_that_had_failed_without_a_letter(jobs, bus, monkeypatch
     jobs.shop.advance(minutes=30)
     assert len([letter for letter in bus.dead() if letter.properties["jobId"] == id]) == 1
     assert watch(jobs.shop).buried == 0
+
+
+def test_a_job_that_an_operator_terminated_ends_and_is_not_done_twice(jobs, bus):
+    id = fresh("stopped")
+    jobs.sandbox.fault({"when": {"customer": id, "operation": "charge"}, "fault": "throttle", "retryAfter": 600})
+    jobs.submit(id)
+    jobs.shop.drain()
+    terminate = f"/runtime/webhooks/durabletask/instances/order-{id}/terminate?reason=enough"
+    assert jobs.shop.post(terminate).status_code == 202
+    with TableServiceClient.from_connection_string(jobs.storage) as service:
+        row = {"PartitionKey": "order", "RowKey": id, "startedAt": "2026-01-01T00:00:00.000000Z"}
+        service.get_table_client("jobs").update_entity(row)
+    jobs.shop.drain()
+    jobs.shop.post("/admin/functions/watchdog", json={}).raise_for_status()
+    jobs.shop.drain()
+
+    (row,) = jobs.rows("jobs", f"PartitionKey eq 'order' and RowKey eq '{id}'")
+    assert (row["state"], row["buried"], json.loads(row["error"])["type"]) == ("Failed", True, "Terminated")
+    letters = jobs.shop.get("/api/dead-letters").json()["deadLetters"]
+    (letter,) = (each for each in letters if each["jobId"] == id)
+    refused = jobs.shop.post(f"/api/dead-letters/{letter['id']}/replay")
+    assert (refused.status_code, "settle that by hand" in refused.json()["detail"]) == (409, True)
