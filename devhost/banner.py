@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from devhost import __version__
 from devhost.functions import Function
 from devhost.schedule import local_zone, read_schedule
+from devhost.singleton import lock_period
 
 if TYPE_CHECKING:
     from devhost.host import Host
@@ -68,6 +69,11 @@ def _target(properties: Mapping[str, Any]) -> str:
 
 
 def _remarks(host: Host) -> Iterator[str]:
+    if host.timers_elsewhere:
+        yield (
+            f"Run by another host of this app: {', '.join(host.timers_elsewhere)}. This one takes over when that ends; "
+            f"if it was killed, within {lock_period(host.json).total_seconds():g} s."
+        )
     used = {binding.type for function in host.functions.values() for binding in function.bindings}
     if not host.json.has_extension_bundle and (foreign := sorted(used - _BUNDLED)):
         yield (

@@ -290,6 +290,11 @@ class Host:
         """Invocations that wait for a retry."""
         return self.invoker.retrying
 
+    @property
+    def timers_elsewhere(self) -> list[str]:
+        """The timers that another host of the app runs at the moment."""
+        return [each.function.name for each in self._listeners if getattr(each, "runs_elsewhere", False)]
+
     def url_of(self, function: Function) -> str | None:
         """The address of an HTTP function, its template shown as it is written; None for other functions."""
         if function.trigger.type != "httpTrigger":

@@ -41,7 +41,7 @@ class TimerListener:
         """Raises what StorageAccounts.account raises, ScheduleError, HostJsonError, and what local_zone raises."""
         properties = function.trigger.properties
         self._host = host
-        self._function = function
+        self.function = function
         self._zone = local_zone(host.settings)
         self._schedule = read_schedule(properties["schedule"], self._zone)
         self._runs_on_startup = bool(properties.get("runOnStartup"))
@@ -57,6 +57,11 @@ class TimerListener:
         """Whether the clock knows that somebody waits for the next occurrence."""
         self._loop: asyncio.Task[None] | None = None
 
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Whether another host holds the function's lock, or did until it was killed and its lease has not run out."""
+        return not self._lock.is_held
+
     async def start(self) -> None:
         """Begin to wait; returns once it is known whether this host has the lock."""
         self._stopping.clear()
@@ -64,10 +69,10 @@ class TimerListener:
             self._busy = await self._lock.try_acquire()
         except StorageError as error:
             raise DevhostError(
-                f"The timer '{self._function.name}' cannot have its lock: {error}",
+                f"The timer '{self.function.name}' cannot have its lock: {error}",
                 "Check the connection AzureWebJobsStorage: it must allow blobs to be written.",
             ) from error
-        self._loop = asyncio.create_task(self._run(self._runs_on_startup), name=f"timer {self._function.name}")
+        self._loop = asyncio.create_task(self._run(self._runs_on_startup), name=f"timer {self.function.name}")
 
     async def stop(self) -> None:
         """Fire no more, wait for the run under way, and give the lock to another host."""
@@ -100,10 +105,10 @@ class TimerListener:
         """Fire at each occurrence until stop(), or until the lock is lost."""
         past_due = await self._begin()
         if past_due:
-            _log.debug("Function '%s' is past due on startup. Executing now.", self._function.name)
+            _log.debug("Function '%s' is past due on startup. Executing now.", self.function.name)
             await self._fire("IsPastDue")
         elif run_on_startup and not self._stopping.is_set():
-            _log.debug("Function '%s' is configured to run on startup. Executing now.", self._function.name)
+            _log.debug("Function '%s' is configured to run on startup. Executing now.", self.function.name)
             await self._fire("RunOnStartup")
         while await self._wait_for_next():
             await self._fire()
@@ -156,7 +161,7 @@ class TimerListener:
         trigger = timer_data(self._schedule, shown, now, self._zone, unscheduled == "IsPastDue")
         trigger.reason, trigger.details = f"Timer fired at {round_trip(now, self._zone)}", details
         with contextlib.suppress(FunctionInvocationError):  # it is in the log; the schedule goes on
-            await self._host.invoke(self._function, trigger)
+            await self._host.invoke(self.function, trigger)
         # A clock that was set back may have fired early: counting from now would give the same occurrence again.
         last = now if unscheduled else max(now, status.next)
         self._status = ScheduleStatus(last, self._schedule.next(last), last)
@@ -171,13 +176,13 @@ class TimerListener:
         except StorageUnavailableError as error:
             self._host.outages.report(self._blob.service.name, error.__cause__ or error)
         except StorageError as error:
-            _log.error("Function '%s' failed to update the timer trigger status: %s", self._function.name, error)
+            _log.error("Function '%s' failed to update the timer trigger status: %s", self.function.name, error)
 
     def _announce(self, now: datetime) -> None:
         lines = [self._shown(moment) for moment in occurrences(self._schedule, now, _SHOWN)]
         _log.info(
             "The next %d occurrences of the '%s' schedule (%s) will be:\n%s",
-            _SHOWN, self._function.name, self._schedule, "\n".join(lines),
+            _SHOWN, self.function.name, self._schedule, "\n".join(lines),
         )  # fmt: skip
 
     def _shown(self, moment: datetime) -> str:

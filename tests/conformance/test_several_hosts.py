@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from azure.storage.queue import QueueClient
 
+from devhost.banner import function_list
 from devhost.clock import VirtualClock
 from tests.conformance.apps import DURABLE_APP, write_app
 from tests.conformance.storage_host import new_name
@@ -92,6 +93,15 @@ def test_four_hundred_nights_on_three_hosts_which_come_and_go(hosts):
     assert sys.modules["shared"].seen == [(moment.isoformat(), False) for moment in expected]
     assert hosts.ran == {"nightly": len(expected)}
     assert len({moment.utcoffset() for moment in expected}) == 2, "both changes of the clock are among them"
+
+
+def test_the_list_of_functions_says_which_timers_another_host_runs(hosts):
+    hosts = hosts(TIMER, shared="seen = []")
+    hosts.start(2)
+    first, second = (function_list(host.app) for host in hosts.running)
+    assert "another host" not in first
+    assert "Run by another host of this app: nightly. This one takes over when that ends" in second
+    assert "if it was killed, within 60 s" in second
 
 
 def test_what_all_hosts_missed_is_run_once_and_past_due(hosts):
