@@ -168,7 +168,7 @@ async def test_a_replaced_or_deleted_file(bus):
     await imports.scan(file.call())
     newer = await uploaded(lines(10), file.input["name"])
     for act in (imports.scan(file.call()), imports.take_chunk(file.call(chunk=0))):
-        with pytest.raises(BlobChangedError, match="not the version"):
+        with pytest.raises(BlobChangedError):
             await act
     await imports.scan(replace(newer, input=newer.input | {"etag": newer.input["etag"].strip('"')}).call())
     await clients().container("order-imports").delete_blob(file.input["name"])
