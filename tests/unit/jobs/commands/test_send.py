@@ -32,17 +32,19 @@ def _storage(azurite, monkeypatch, tmp_path):
 
 @pytest.fixture
 def taken(azurite):
-    """Takes all messages out of a queue, which it leaves empty."""
+    """Takes all messages out of a queue, which it leaves empty; both queues begin empty."""
     with QueueServiceClient.from_connection_string(azurite.connection_string) as service:
 
         def take(queue: str) -> list[dict]:
             with service.get_queue_client(queue) as client:
-                with suppress(ResourceExistsError):
-                    client.create_queue()
                 found = [json.loads(message.content) for message in client.receive_messages()]
                 client.clear_messages()
             return found
 
+        for name in ("jobs", "jobs-urgent"):
+            with suppress(ResourceExistsError):
+                service.create_queue(name)
+            service.get_queue_client(name).clear_messages()
         yield take
 
 
