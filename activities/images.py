@@ -1,8 +1,8 @@
 """Pictures: what may be taken for one, how it is read, and how a small one is made of it. Bytes in, bytes out.
 
 Whatever strangers upload is read here, so every bound is checked on the header, before pixels are unpacked, and
-whatever Pillow raises is one of three errors. Their texts name no more than the kind of exception: what Pillow says may
-quote the photo's metadata.
+whatever Pillow raises is one of three errors. Their texts repeat nothing of what Pillow says, which may quote the
+photo's metadata.
 
 The decoders are C code in this process: a flaw in one of them is kept away by its updates alone (requirements.txt).
 """
@@ -26,8 +26,8 @@ MOST_BYTES = 40_000_000
 MOST_PIXELS = 60_000_000
 """Such a photo takes 30 to 700 MB while it is decoded, by its format: a JPEG the least, a see-through PNG the most."""
 MOST_SCANNED_PIXELS = 40 * MOST_PIXELS
-"""Pixels times scans of a JPEG. A progressive one has about ten scans, but a few bytes are enough for one, and each
-goes over the whole photo: a small file would keep a processor busy for hours."""
+"""Pixels times scans of a JPEG, be it in a TIFF. A progressive one has about ten scans, but a few bytes are enough for
+one, and each goes over the whole photo: a small file would keep a processor busy for hours."""
 LARGEST = 1280
 """Pixels on the long side of what `prepare` returns, and so of any thumbnail."""
 
@@ -153,7 +153,7 @@ def _opened(content: bytes) -> Iterator[tuple[str, Image.Image]]:
     try:
         with Image.open(io.BytesIO(content), formats=[format]) as image:
             _check_pixels(image.size)
-            if format == "JPEG":
+            if format == "JPEG" or "jpeg" in image.info.get("compression", ""):
                 _check_scans(content, image.size)
             yield format, image
     except PermanentError:
@@ -166,9 +166,7 @@ def _opened(content: bytes) -> Iterator[tuple[str, Image.Image]]:
         # The plugins raise whatever their code runs into: EOFError, struct.error, OverflowError, KeyError…
         if str(error).startswith(_UNPACKED_TOO_LARGE):
             raise PhotoTooLargeError(f"the {format} unpacks to more metadata than is taken: export it anew") from None
-        raise PhotoDamagedError(
-            f"the {format} is cut off or damaged ({type(error).__name__}): upload it again, or export it anew"
-        ) from None
+        raise PhotoDamagedError(f"the {format} is cut off or damaged: upload it again, or export it anew") from None
 
 
 def _check_pixels(size: tuple[int, int]) -> None:
@@ -183,7 +181,7 @@ def _check_scans(content: bytes, size: tuple[int, int]) -> None:
     # The marker of a scan; within one, every FF is followed by 00.
     scans = content.count(b"\xff\xda")
     if scans * math.prod(size) > MOST_SCANNED_PIXELS:
-        raise PhotoTooLargeError(f"the JPEG goes over its pixels {scans} times: export it anew, with fewer scans")
+        raise PhotoTooLargeError(f"the photo goes over its pixels {scans} times: export it anew, with fewer scans")
 
 
 def _orientation(image: Image.Image) -> int:

@@ -71,8 +71,8 @@ def unchanged(container: str, name: str) -> Iterator[None]:
         yield
     except (ResourceModifiedError, ResourceNotFoundError):
         raise BlobChangedError(
-            f"{container}/{name} is not the version any more that this job is about: it was replaced, and the new one "
-            "has a job of its own, or deleted, and then upload it again"
+            f"{container}/{name} is no longer the version that this job is about: if it was replaced, the new one has "
+            "a job of its own; if it was deleted, upload it again"
         ) from None
 
 

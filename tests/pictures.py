@@ -141,6 +141,10 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "png: 2^62 pixels": ("PhotoTooLarge", lambda: png(2**31 - 1, 2**31 - 1)),
     "jpeg: 4 gigapixels": ("PhotoTooLarge", lambda: progressive_jpeg(65_500, 65_500)),
     "jpeg: 5000 scans": ("PhotoTooLarge", lambda: progressive_jpeg(9000, 6500, scans=5000)),
+    "tiff: a JPEG of 5000 scans": (
+        "PhotoTooLarge",
+        lambda: tiff(t256=(4, 1, 9000), t257=(4, 1, 6500), t259=(3, 1, 7)) + b"\xff\xda" * 5000,
+    ),
     "gif: 4 gigapixels": ("PhotoTooLarge", lambda: gif(65_535, 65_535)),
     "webp: 268 megapixels": ("PhotoTooLarge", lambda: webp(16_384, 16_384)),
     "tiff: 2^62 pixels": ("PhotoTooLarge", lambda: tiff(t256=(4, 1, 2**31), t257=(4, 1, 2**31))),

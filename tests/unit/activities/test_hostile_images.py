@@ -1,9 +1,8 @@
-"""Files that mean harm: each becomes thumbnails or one of three errors, soon, whatever was done to it."""
+"""Files that mean harm: each becomes thumbnails or one of three errors. One that hangs meets pytest's time limit."""
 
 from __future__ import annotations
 
 import io
-import time
 from functools import lru_cache
 
 import pytest
@@ -16,9 +15,6 @@ from tests.pictures import HOSTILE
 
 ERRORS = (images.NotAPhotoError, images.PhotoTooLargeError, images.PhotoDamagedError)
 MAGIC = (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF\xff\0\0\0WEBPVP8L", b"II*\0", b"MM\0*", b"II+\0", b"GIF89a")
-LONGEST = 10.0
-"""Seconds: a thousand times what these files take. It tells what hangs from what a busy machine delays."""
-
 many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.data_too_large], database=None)
 
 
@@ -29,7 +25,6 @@ def photos() -> list[bytes]:
 
 def treat(content: bytes) -> str:
     """What the job does with the file: "thumbnails", or the type of the error. Nothing else may come of it."""
-    began = time.monotonic()
     try:
         images.inspect(content)
         photo = images.prepare(content)
@@ -41,8 +36,6 @@ def treat(content: bytes) -> str:
         assert PLACE not in str(error)
         assert len(str(error)) < 200
         return error.type
-    finally:
-        assert time.monotonic() - began < LONGEST
 
 
 @pytest.mark.parametrize("name", HOSTILE)
