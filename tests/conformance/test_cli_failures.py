@@ -147,6 +147,7 @@ def test_check_fails_with_the_cause(source, words, tmp_path, capsys):
     [
         ({"queues": {"batchSize": 99}}, "extensions.queues.batchSize is '99'"),
         ({"queues": 5}, "'queues' in host.json must be an object"),
+        ({"blobs": {"maxDegreeOfParallelism": 0}}, "extensions.blobs.maxDegreeOfParallelism is '0'"),
         ({"durableTask": {"maxConcurrentActivityFunctions": "many"}}, 'maxConcurrentActivityFunctions is "many"'),
         ({"durableTask": {"hubName": "%HUB%"}}, "'%HUB%' does not resolve"),
         ({"durableTask": {"hubName": "a/b"}}, "hubName is 'a/b'"),
@@ -155,7 +156,8 @@ def test_check_fails_with_the_cause(source, words, tmp_path, capsys):
 @pytest.mark.parametrize("command", ["check", "start"])
 def test_sections_of_host_json_that_the_app_needs_are_checked(command, extensions, words, tmp_path, capsys):
     queue = '@app.queue_output(arg_name="o", queue_name="qqq", connection="C")\n@app.route()\ndef x(req, o): ...\n'
-    write_app(tmp_path, DURABLE_CLIENT + queue, head=DURABLE_APP, host={"extensions": extensions})
+    blob = '@app.blob_trigger(arg_name="b", path="ccc", connection="C")\ndef y(b): ...\n'
+    write_app(tmp_path, DURABLE_CLIENT + queue + blob, head=DURABLE_APP, host={"extensions": extensions})
     values = {"C": "UseDevelopmentStorage=true"}
     (tmp_path / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
     assert main([command, "--script-root", str(tmp_path), "--port", "0"]) == 1
