@@ -24,7 +24,7 @@ SOURCE, TARGET = "photos", "thumbnails"
 LONGEST_NAME = 980
 """Characters. A blob's name takes 1024, and those of the thumbnails are longer than the photo's."""
 RECENT = 8
-"""So many prepared photos are kept, each 5 MB or less: the sizes of one photo come shortly after one another."""
+"""So many prepared photos are kept, each 7 MB or less: the sizes of one photo come shortly after one another."""
 
 _processors = os.cpu_count() or 1
 _threads = ThreadPoolExecutor(_processors, "photos")
