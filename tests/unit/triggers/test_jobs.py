@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from datetime import UTC, datetime, timedelta
 from unittest.mock import AsyncMock
 from uuid import uuid4
 
@@ -98,8 +99,9 @@ async def test_what_is_no_job(durable, body):
 
 async def test_a_plus_that_nobody_escaped_in_the_time(durable, monkeypatch):
     monkeypatch.setattr(delay, "schedule", AsyncMock())
-    shown = content(await submit(durable, params={"notBefore": "2027-01-01T08:00:00 02:00"}, id=uuid4().hex))
-    assert (shown["status"], shown["notBefore"]) == ("Pending", "2027-01-01T06:00:00.000000Z")
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    shown = content(await submit(durable, params={"notBefore": f"{tomorrow}T08:00:00 02:00"}, id=uuid4().hex))
+    assert (shown["status"], shown["notBefore"]) == ("Pending", f"{tomorrow}T06:00:00.000000Z")
     assert durable.starts == 0
 
 
