@@ -51,9 +51,7 @@ def id_of(identity: str, line: int) -> str:
 
 def read(plan: Plan, record: Record, identity: str, correlation_id: str, source: str) -> Job:
     """The order in a row. Raises InvalidInputError, whose fields are named as in the file, and NotAJobError."""
-    input = _of_csv(plan.table, record.data) if plan.table else strict_json.loads(record.data)
-    if not isinstance(input, dict):
-        raise NotAJobError("each line must be a JSON object, the input of an order")
+    input = _of_csv(plan.table, record.data) if plan.table else _of_json(record.data)
     envelope = Envelope(kind=KIND, id=id_of(identity, record.line), input=input, correlation_id=correlation_id)
     return parse(envelope, source=source)
 
@@ -68,6 +66,17 @@ def faults(plan: Plan, line: int, error: InvalidInputError | NotAJobError) -> It
 def _column(field: str) -> str:
     """The column that fills a field of the input."""
     return next((name for name, filled in COLUMNS.items() if f"{field}.".startswith(f"{filled}.")), field)
+
+
+def _of_json(data: bytes) -> dict[str, Any]:
+    try:
+        value = strict_json.loads(data.rstrip())
+    except NotAJobError as error:
+        # The line that it names is that of the text, which is one.
+        raise NotAJobError(str(error).replace(" line 1,", "")) from None
+    if not isinstance(value, dict):
+        raise NotAJobError("each line must be a JSON object, the input of an order")
+    return value
 
 
 def _of_csv(table: Table, data: bytes) -> dict[str, Any]:
