@@ -52,6 +52,8 @@ class BlobTriggers:
         self._faults: dict[tuple[str, str], str] = {}
         """What failed in the last sweep of a container, so that it is told once."""
         self._lock: SingletonLock | None = None
+        self._queued = 0
+        """How many messages this host has put into the queue."""
         self._is_running = False
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
@@ -140,7 +142,9 @@ class BlobTriggers:
 
     async def is_idle(self) -> bool:
         """Nothing runs, nothing waits in the internal queue, and a scan finds nothing new."""
-        return not await self._sweep() and await self._consumer.is_idle()
+        # The queue first: to look into it is quicker, and it is busy more often.
+        queued = self._queued
+        return await self._consumer.is_idle() and not await self._sweep() and queued == self._queued
 
     # Finding
 
@@ -151,6 +155,7 @@ class BlobTriggers:
 
     async def enqueue(self, message: BlobMessage) -> None:
         """Have a function run for a version. Raises what Queue.put raises."""
+        self._queued += 1
         await self._queue.put(message.to_text(), create=True)
 
     async def _hold(self, lock: SingletonLock) -> None:
