@@ -50,9 +50,7 @@ class _Layer:
         shared = any(layer.script_root == self.script_root for layer in _layers)
         for name, module in list(sys.modules.items()):
             if not shared and self.modules.get(name) is not module and _belongs_to(self.script_root, name):
-                del sys.modules[name]
-                if name in self.modules:
-                    sys.modules[name] = self.modules[name]
+                _replace_module(name, module, self.modules.get(name))
         sys.path[:] = self.path
         os.chdir(self.folder)
         _set_variables(self.variables)
@@ -100,6 +98,18 @@ def _set_variables(values: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(values)
     time.tzset()
+
+
+def _replace_module(name: str, module: ModuleType, earlier: ModuleType | None) -> None:
+    """Forget a module, or put the earlier one of that name in its place: in `sys.modules` and in its package."""
+    package, _, last = name.rpartition(".")
+    holder = sys.modules.get(package)
+    if earlier is not None:
+        sys.modules[name] = earlier
+    else:
+        del sys.modules[name]
+    if holder is not None and getattr(holder, last, None) is module:
+        setattr(holder, last, earlier) if earlier is not None else delattr(holder, last)
 
 
 def _belongs_to(script_root: Path, module_name: str) -> bool:

@@ -52,6 +52,23 @@ def test_namespace_packages_are_forgotten_too(tmp_path):
     assert not any(name.startswith("without_init") for name in sys.modules)
 
 
+def test_a_package_that_stays_forgets_its_modules_too(tmp_path, monkeypatch):
+    package = tmp_path / "staying_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "inner.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    import staying_package
+
+    for _ in range(2):
+        with app_environment(tmp_path, dict(os.environ)):
+            from staying_package import inner  # noqa: F401
+
+            assert "staying_package.inner" in sys.modules
+        assert not hasattr(staying_package, "inner")
+    del sys.modules["staying_package"]
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
 def test_hosts_of_one_process_may_end_in_any_order(order, tmp_path):
     before = dict(os.environ), os.getcwd(), list(sys.path)
