@@ -152,9 +152,13 @@ def ordering(load: Load, host: HostProcess) -> Iterator[None]:
 
     with ThreadPoolExecutor(2) as pool:
         pending = [pool.submit(submit, id, input) for id, input in load.orders()]
-        yield
-        for each in pending:
-            each.result()
+        try:
+            yield
+            for each in pending:
+                each.result()
+        finally:
+            # When the test has failed nobody answers any more, and each of them would wait for that.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Outcome:
