@@ -1,30 +1,24 @@
-"""All blob triggers of one host: they share the scans of containers, one internal queue and its consumer (§5)."""
+"""All blob triggers of one host: they share the scans of containers, which fill one internal queue (§5)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import time
 from typing import TYPE_CHECKING
 
-from devhost.invocation import FunctionInvocationError
-from devhost.listeners.backoff import Backoff
-from devhost.listeners.blob_message import BlobMessage, details_of
+from devhost.listeners.blob_consumer import BlobConsumer
+from devhost.listeners.blob_message import BlobMessage
 from devhost.listeners.blob_options import BlobOptions
 from devhost.listeners.blob_receipts import BlobReceipts, Handed
-from devhost.listeners.blob_registration import POISON_QUEUE, BlobRegistration
 from devhost.listeners.blob_scan import ContainerScan, Watermark
-from devhost.listeners.queue_consumer import Outcome, QueueConsumer
 from devhost.singleton import SingletonLock
 from devhost.storage.errors import StorageError, StorageUnavailableError
-from devhost.storage.queue import check_queue_name
-from devhost.storage.queue_options import QueueOptions
 
 if TYPE_CHECKING:
     from devhost.host import Host
-    from devhost.storage.blob_service import Blob, BlobService, BlobVersion
-    from devhost.storage.queue import Queue, ReceivedMessage
+    from devhost.listeners.blob_registration import BlobRegistration
+    from devhost.storage.blob_service import BlobService, BlobVersion
 
 _log = logging.getLogger("devhost.blobs")
 
@@ -34,26 +28,22 @@ _STANDBY = 3
 for the minute that the lock of a killed host lasts."""
 _LARGE = 2500
 """Above so many blobs a scan is worth a pause: they are scanned less often, in proportion to their number."""
-_PATIENCE = 60.0
 _STOP_PATIENCE = 5.0
 
 
 class BlobTriggers:
-    """Scans containers, keeps receipts, consumes the internal queue. Started by the first listener, ended by any."""
+    """Scans containers and hands over what is new, once. Started by the first listener, ended by any."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._registrations: dict[str, BlobRegistration] = {}
         self._scans: dict[tuple[str, str], ContainerScan] = {}
         self._receipts: dict[str, BlobReceipts] = {}
-        self._consumer: QueueConsumer | None = None
+        self._consumer: BlobConsumer | None = None
         self._options: BlobOptions
-        self._queue: Queue
         self._faults: dict[tuple[str, str], str] = {}
         """What failed in the last sweep of a container, so that it is told once."""
         self._lock: SingletonLock | None = None
-        self._queued = 0
-        """How many messages this host has put into the queue."""
         self._is_running = False
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
@@ -85,19 +75,8 @@ class BlobTriggers:
         return self._registrations.get(function_id)
 
     def _prepare(self) -> None:
-        host = self._host
-        self._options = BlobOptions.from_host(host)
-        queues = host.storage.queues()
-        self._queue = queues.queue(check_queue_name(f"azure-webjobs-blobtrigger-{host.id}"))
-        poison = queues.queue(POISON_QUEUE)
-
-        def poison_for(message: ReceivedMessage) -> Queue:
-            said = BlobMessage.parse(message.text)
-            registration = self._registrations.get(said.function_id) if said else None
-            return registration.poison if registration else poison
-
-        options = self._options.for_queue(QueueOptions.from_host(host))
-        self._consumer = QueueConsumer(host, self._queue, options, self._handle, poison_for)
+        self._options = BlobOptions.from_host(self._host)
+        self._consumer = BlobConsumer(self._host, self._options, self._registrations, self._wake.set)
 
     def _watch(self, service: BlobService, container: str) -> None:
         if (service.endpoint, container) in self._scans:
@@ -143,8 +122,8 @@ class BlobTriggers:
     async def is_idle(self) -> bool:
         """Nothing runs, nothing waits in the internal queue, and a scan finds nothing new."""
         # The queue first: to look into it is quicker, and it is busy more often.
-        queued = self._queued
-        return await self._consumer.is_idle() and not await self._sweep() and queued == self._queued
+        queued = self._consumer.queued
+        return await self._consumer.is_idle() and not await self._sweep() and queued == self._consumer.queued
 
     # Finding
 
@@ -155,8 +134,7 @@ class BlobTriggers:
 
     async def enqueue(self, message: BlobMessage) -> None:
         """Have a function run for a version. Raises what Queue.put raises."""
-        self._queued += 1
-        await self._queue.put(message.to_text(), create=True)
+        await self._consumer.enqueue(message)
 
     async def _hold(self, lock: SingletonLock) -> None:
         try:
@@ -218,7 +196,7 @@ class BlobTriggers:
         try:
             handed = await receipts.hand_over(version, registration.id, lambda: self.enqueue(message))
         except StorageUnavailableError as error:
-            self._host.outages.report(self._queue.service.name, error.__cause__ or error)
+            self._host.outages.report(self._consumer.queue.service.name, error.__cause__ or error)
             return False
         except StorageError as error:
             if error.status != 400:
@@ -233,54 +211,6 @@ class BlobTriggers:
             case Handed.ELSEWHERE:
                 _log.debug("Blob '%s' is left alone for now: another host queues it for '%s'.", version.path, name)
         return handed is not Handed.ELSEWHERE
-
-    # Running
-
-    async def _handle(self, message: ReceivedMessage) -> Outcome:
-        said = BlobMessage.parse(message.text)
-        if said is None:
-            _log.warning("The message %s in '%s' is no message of a blob trigger.", message.id, self._queue.name)
-            return Outcome.HOPELESS
-        registration = self._registrations.get(said.function_id)
-        if registration is None:
-            path = f"{said.container}/{said.name}"
-            _log.debug("Blob '%s' is dropped: there is no function '%s'.", path, said.function_id)
-            return Outcome.DONE
-        try:
-            blob = await self._read(registration, said)
-        except StorageUnavailableError:
-            return Outcome.FAILED
-        if blob is None:
-            return Outcome.DONE
-        reason = f"New blob detected: {said.container}/{said.name}"
-        trigger = registration.trigger_data(said.container, said.name, blob, reason, details_of(message, blob))
-        with contextlib.suppress(FunctionInvocationError):  # it is in the log
-            await self._host.invoke(registration.function, trigger)
-            return Outcome.DONE
-        return Outcome.FAILED
-
-    async def _read(self, registration: BlobRegistration, said: BlobMessage) -> Blob | None:
-        """The blob, or None if it is gone or another version by now. Waits a minute for a service that is away."""
-        service = registration.service
-        backoff, give_up = Backoff(self._options.scan_interval), time.monotonic() + _PATIENCE
-        while True:
-            try:
-                etag = None if registration.is_event_grid else said.etag
-                return await registration.read(said.container, said.name, etag)
-            except StorageUnavailableError as error:
-                self._host.outages.report(service.name, error.__cause__ or error)
-                if self._stopping.is_set() or time.monotonic() > give_up:
-                    raise
-            except StorageError as error:
-                if error.status not in (404, 412):
-                    raise
-                _log.debug(
-                    "Blob '%s/%s' is dropped for '%s': the version %s is gone (%s).",
-                    said.container, said.name, registration.function.name, said.etag, error,
-                )  # fmt: skip
-                self._wake.set()
-                return None
-            await _wait(self._stopping, backoff.next())
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

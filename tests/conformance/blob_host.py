@@ -27,7 +27,7 @@ def blob_app(path: str, work: Any, **options: Any) -> func.FunctionApp:
 @asynccontextmanager
 async def watching(azurite: Any, app: func.FunctionApp, blobs: dict[str, Any] | None = None, **given: Any):
     """The app's functions on a host that scans ten times a second."""
-    async with running(azurite.connection_string, app, {}, blobs, **{**FAST, **given}) as host:
+    async with running(azurite.connection_string, app, blobs=blobs, **{**FAST, **given}) as host:
         yield host
 
 

@@ -83,7 +83,7 @@ async def test_two_hosts_of_an_app_run_each_version_once_and_one_scans(azurite, 
     @app.blob_trigger("b", f"{container.name}/{{name}}", STORAGE)
     async def work(b: func.InputStream):
         seen.append(b.name)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
 
     functions = app.get_functions()
 
@@ -92,10 +92,10 @@ async def test_two_hosts_of_an_app_run_each_version_once_and_one_scans(azurite, 
 
         get_functions = staticmethod(lambda: functions)
 
-    options = {"maxDegreeOfParallelism": 2}
+    given = {"host_id": host_id, "queues": {"maxPollingInterval": "00:00:00.1"}}
     async with (
-        watching(azurite, Again, options, host_id=host_id) as first,
-        watching(azurite, Again, options, host_id=host_id) as second,
+        watching(azurite, Again, {"maxDegreeOfParallelism": 2}, **given) as first,
+        watching(azurite, Again, {"maxDegreeOfParallelism": 2}, **given) as second,
     ):
         await asyncio.gather(*(container.put(f"{number}") for number in range(20)))
         await first.drain()
