@@ -7,7 +7,8 @@ import heapq
 import itertools
 from datetime import UTC, datetime, timedelta
 
-_LONGEST_WAIT = timedelta(days=1).total_seconds()
+_LONGEST_WAIT = 60.0
+"""Seconds. While a machine sleeps, a wait does not go on: so long after it has woken up, what is due is late."""
 
 
 class Clock:
