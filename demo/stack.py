@@ -46,6 +46,10 @@ export AzureWebJobsStorage=UseDevelopmentStorage=true AzureWebJobsServiceBus='{b
 {python} -m jobs list
 {python} -m jobs dead-letters list
 
+[green]# a photo becomes thumbnails, a file of orders becomes orders[/]
+{python} -m jobs upload photos samples/photos/cat.png --wait
+{python} -m jobs upload order-imports samples/imports/orders.csv --wait
+
 [green]# money, mail, stock[/]
 curl {sandbox}/payments/ledger
 curl {sandbox}/mailbox
