@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any
 
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from tests.integration.jobs_seen import Jobs, fresh
 
@@ -39,6 +39,12 @@ class Imports:
         with BlobServiceClient.from_connection_string(self.jobs.storage) as service:
             blob = service.get_blob_client("order-imports", name)
             return {"name": name, "etag": blob.upload_blob(content, overwrite=True)["etag"]}
+
+    def clear(self) -> None:
+        """Delete all files: the hosts of later tests would import them."""
+        with ContainerClient.from_connection_string(self.jobs.storage, "order-imports") as container:
+            for name in list(container.list_blob_names()):
+                container.delete_blob(name)
 
     def begin(self, file: dict[str, str]) -> str:
         """Submit the job that the blob door would submit, and return its id."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -33,8 +34,10 @@ BAD_ROWS = {
 
 
 @pytest.fixture
-def imports(open_shop, jobs_of) -> Imports:
-    return Imports(jobs_of(open_shop(IMPORT_ORDERS_PER_SECOND="0.001")))
+def imports(open_shop, jobs_of) -> Iterator[Imports]:
+    opened = Imports(jobs_of(open_shop(IMPORT_ORDERS_PER_SECOND="0.001")))
+    yield opened
+    opened.clear()
 
 
 def test_each_ends_in_a_report_or_a_dead_letter(imports, bus: Bus):

@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -22,9 +22,16 @@ SLOWLY = "0.001"
 
 
 @pytest.fixture
-def imports(open_shop, jobs_of) -> Callable[..., Imports]:
+def imports(open_shop, jobs_of) -> Iterator[Callable[..., Imports]]:
     """Opens a shop that begins few of the orders, unless told otherwise, and imports files there."""
-    return lambda **settings: Imports(jobs_of(open_shop(**{"IMPORT_ORDERS_PER_SECOND": SLOWLY, **settings})))
+    opened = []
+
+    def open_one(**settings: str) -> Imports:
+        opened.append(Imports(jobs_of(open_shop(**{"IMPORT_ORDERS_PER_SECOND": SLOWLY, **settings}))))
+        return opened[-1]
+
+    yield open_one
+    opened[-1].clear()
 
 
 def largest_history(shop) -> int:

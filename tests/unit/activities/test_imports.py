@@ -6,6 +6,7 @@ import asyncio
 import csv
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -36,6 +37,15 @@ def lines(rows: int = ROWS, bad: dict[int, str] | None = None, *, whose: str | N
     """A file in JSON Lines with these bad lines, and a content that no other has."""
     whose = whose or uuid4().hex[:8]
     return [(bad or {}).get(line) or json.dumps(order(f"{whose}-{line}")) for line in range(1, rows + 1)]
+
+
+@pytest.fixture(autouse=True)
+async def no_file_is_left(storage) -> AsyncIterator[None]:
+    """The hosts of later tests would import it."""
+    yield
+    container = clients().container("order-imports")
+    async for name in container.list_blob_names():
+        await container.delete_blob(name)
 
 
 @dataclass
@@ -222,6 +232,6 @@ async def test_rows_that_are_there_are_found_in_the_middle_of_many(storage):
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_no_field_of_a_report_is_a_formula(text):
+async def test_no_field_of_a_report_is_a_formula(text):
     assert import_report.no_formula(text) == f"'{text}"
     assert import_report.no_formula(f"a{text}") == f"a{text}"
