@@ -47,6 +47,23 @@ def test_the_bad_order_has_three_faults():
     assert {error["type"] for error in caught.value.errors()} == {"missing", "extra_forbidden", "int_type"}
 
 
+@pytest.mark.parametrize(("name", "bad"), [("orders.csv", [6, 13, 19]), ("orders.jsonl", [4, 12, 17])])
+def test_files_of_orders_have_seventeen_good_rows_and_three_bad(name, bad):
+    content = (SAMPLES / "imports" / name).read_bytes()
+    scanner = import_file.Scanner(rows_per_chunk=500)
+    scanner.feed(content)
+    plan = scanner.finish()
+    good, found = [], []
+    for record in import_file.records(plan, plan.chunks[0], content[plan.chunks[0].offset :]):
+        try:
+            good.append(import_rows.read(plan, record, "0" * 16, "correlation", f"blob:order-imports/{name}"))
+        except (InvalidInputError, NotAJobError):
+            found.append(record.line)
+    assert found == bad
+    assert len(good) == 17
+    assert {line.sku for job in good for line in job.input.lines} <= {article.sku for article in ARTICLES}
+
+
 def test_a_readme_names_every_sample():
     """That of its own folder, if it has one, or else that of all of them."""
     unnamed = []
