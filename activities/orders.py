@@ -50,6 +50,8 @@ async def confirm(call: Call) -> None:
     row = {
         **_keys(call),
         "state": CONFIRMED,
+        # Tells this job from another of the same id: see `jobs.order_book`.
+        "submittedAt": call.job.submitted_at,
         "confirmedAt": confirmed_at,
         # Kept, since the app may be set to another time zone before the order is handed over.
         "day": clock.local_day(confirmed_at).isoformat(),
@@ -71,7 +73,8 @@ async def withdraw(call: Call) -> None:
 
     It is no sale from now on.
     """
-    await _table().upsert_entity({**_keys(call), "state": WITHDRAWN}, mode=UpdateMode.MERGE)
+    row = {**_keys(call), "state": WITHDRAWN, "submittedAt": call.job.submitted_at}
+    await _table().upsert_entity(row, mode=UpdateMode.MERGE)
     order = await _table().get_entity(call.job.id, call.job.of_run(ROW))
     if "day" in order:
         await sales.strike_out(order["day"], call.job.id, call.job.instance_id)

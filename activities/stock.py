@@ -15,6 +15,7 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from jobs import order_book
 from jobs.call import Call, outcome
 from jobs.clients import clients
 from jobs.errors import PermanentError, TransientError
@@ -28,6 +29,10 @@ TRIES = 20
 
 Row = dict[str, Any]
 Answer = TypeVar("Answer")
+
+
+class OrderExistsError(PermanentError):
+    """The order book has an order of this id, which another job has made."""
 
 
 class OutOfStockError(PermanentError):
@@ -56,8 +61,11 @@ async def reserve(call: Call) -> dict[str, Any]:
     """Hold the pieces of every line, article by article. Returns the lines with their prices, and the total.
 
     Input: `lines` (`sku`, `quantity`) and `currency`. Amounts are in minor units of the currency.
-    Raises OutOfStockError, UnknownArticleError; what was held until then stays held for `release`.
+    Raises OutOfStockError, UnknownArticleError; what was held until then stays held for `release`. Raises
+    OrderExistsError when another job has used the id, whose row in the ledger is gone by its age.
     """
+    if await order_book.is_taken(call.job):
+        raise OrderExistsError(f"an order {call.job.id} was made before: submit this one under a new id")
     currency = call.input["currency"]
     lines = []
     for line in _in_order(call.input["lines"]):
@@ -67,7 +75,12 @@ async def reserve(call: Call) -> dict[str, Any]:
 
 
 async def release(call: Call) -> None:
-    """Put back what `reserve` held for this job, and see to it that a straggling `reserve` holds nothing any more."""
+    """Put back what `reserve` held for this job, and see to it that a straggling `reserve` holds nothing any more.
+
+    What another job of the same id has sold stays sold.
+    """
+    if await order_book.is_taken(call.job):
+        return
     for line in _in_order(call.input["lines"]):
         await _once_more(_put_back, call.job.instance_id, line["sku"])
 

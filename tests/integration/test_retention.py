@@ -54,3 +54,29 @@ def test_old_orders_go_and_what_failed_stays_longer(jobs, bus):
     clean_up(jobs, dry_run=False)
     assert jobs.shop.get(f"/api/jobs/order/{bad}").status_code == 404
     assert jobs.blobs("dead-letters", f"jobs/order/{bad}") == {}
+
+
+def test_the_id_of_an_order_that_is_long_done_sells_nothing_and_takes_nothing_back(jobs):
+    id = fresh("again")
+    jobs.submit(id)
+    jobs.shop.drain()
+    assert jobs.ended(id)["status"] == "Completed"
+    left, balance = jobs.left(), jobs.balance(id)
+    age(jobs, id, days=31)
+    clean_up(jobs, dry_run=False)
+    for quantity in (1, 2):
+        assert jobs.submit(id, jobs.order(id, quantity=quantity)).status_code == 202
+        jobs.shop.drain()
+        ended = jobs.ended(id)
+        assert (ended["status"], ended.get("error", {}).get("type")) == ("Failed", "OrderExists")
+        assert (jobs.left(), jobs.balance(id), jobs.booked(id)) == (left, balance, ["authorization", "charge"])
+        assert len(jobs.mails(id)) == 1
+        (letter,) = (each for each in jobs.shop.get("/api/dead-letters").json()["deadLetters"] if each["jobId"] == id)
+        # Not in another run either, whose keys are new.
+        assert jobs.shop.post(f"/api/dead-letters/{letter['id']}/replay").status_code < 300
+        jobs.shop.drain()
+        assert (jobs.ended(id)["status"], jobs.left(), jobs.balance(id)) == ("Failed", left, balance)
+        (letter,) = (each for each in jobs.shop.get("/api/dead-letters").json()["deadLetters"] if each["jobId"] == id)
+        assert jobs.shop.request("DELETE", f"/api/dead-letters/{letter['id']}").status_code == 204
+        age(jobs, id, days=91)
+        clean_up(jobs, dry_run=False)
