@@ -9,6 +9,7 @@ from typing import Any
 
 from azure.data.tables import TableEntity
 
+from jobs import schedule_book
 from jobs.ages import Ages
 from jobs.clients import clients
 from jobs.erasing import Eraser
@@ -25,13 +26,24 @@ class Table:
     query: str
     cut: Callable[[Ages], datetime | str]
     """The value of `@cut`."""
-    may_go: Callable[[TableEntity], bool] = lambda row: True
+    is_needed: Callable[[], Callable[[TableEntity], bool]] = lambda: lambda row: False
+    """Makes, for each page, what tells whether an old row must stay all the same."""
 
+
+def _is_asked_for() -> Callable[[TableEntity], bool]:
+    since = schedule_book.needed_since()
+    return lambda row: row["RowKey"] >= since.get(row["PartitionKey"], END)
+
+
+END = "~"
+"""It sorts after the key of any run."""
 
 TABLES = {
     # The row of a schedule itself has a key that sorts after any moment.
-    "schedules": Table("RowKey lt @cut", lambda ages: written(ages.finished)),
-    "alerts": Table("clearedAt lt @cut", lambda ages: written(ages.finished), lambda row: row["untold"] == "[]"),
+    "schedules": Table("RowKey lt @cut", lambda ages: written(ages.finished), _is_asked_for),
+    "alerts": Table(
+        "clearedAt lt @cut", lambda ages: written(ages.finished), lambda: lambda row: row.get("untold", "[]") != "[]"
+    ),
     # Without it a body may be replayed twice more.
     "replays": Table("Timestamp lt @cut", lambda ages: ages.failed),
     # Without it the same file under another name is imported again.
@@ -44,7 +56,8 @@ async def erase(name: str, eraser: Eraser, ages: Ages, continuation: dict[str, s
     table, client = TABLES[name], clients().table(name)
     parameters: dict[str, Any] = {"cut": table.cut(ages)}
     pages = client.query_entities(table.query, parameters=parameters, results_per_page=PAGE).by_page(continuation)
+    is_needed = table.is_needed()
     async for page in pages:
-        await eraser.rows(name, client, [row async for row in page if table.may_go(row)])
+        await eraser.rows(name, client, [row async for row in page if not is_needed(row)])
         return pages.continuation_token
     return None

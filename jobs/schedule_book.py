@@ -14,7 +14,7 @@ from azure.data.tables.aio import TableClient
 from jobs import clock
 from jobs.clients import clients
 from jobs.ledger import written
-from jobs.timetable import Schedule
+from jobs.timetable import SCHEDULES, Schedule
 
 AROUND = timedelta(hours=3)
 """An occurrence that a change of the clocks shows twice may have been run so much earlier or later."""
@@ -84,6 +84,12 @@ async def complete(schedule: Schedule, scheduled_at: datetime, job: str | None) 
     if newest is None or newest < scheduled_at:
         changes = {"PartitionKey": schedule.name, "RowKey": HEAD, "last": written(scheduled_at), **outcome}
         await _table().upsert_entity(changes, mode=UpdateMode.MERGE)
+
+
+def needed_since() -> dict[str, str]:
+    """By schedule, the key of the oldest row of a run that must stay: without it the run would be made up for."""
+    now = clock.now()
+    return {name: written(schedule.looks_back_to(now) - AROUND) for name, schedule in SCHEDULES.items()}
 
 
 def _keys(schedule: Schedule, scheduled_at: datetime) -> dict[str, str]:

@@ -57,6 +57,10 @@ class Schedule:
         newest = islice(self.until(until), MOST_OCCURRENCES)
         return sorted({each for each in newest if each > after})
 
+    def looks_back_to(self, moment: datetime) -> datetime:
+        """The oldest occurrence for whose run anybody asks at that moment, or later."""
+        return min(islice(self.until(moment), MOST_OCCURRENCES))
+
     def identity(self, moment: datetime) -> datetime:
         """What is the same for all moments that are one occurrence: a point in time may be run at either of two hours.
 

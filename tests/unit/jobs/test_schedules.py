@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from jobs import clock, ledger, schedule_book, schedule_watch, schedules
+from jobs import clock, ledger, old_rows, schedule_book, schedule_watch, schedules
+from jobs.ages import Ages
+from jobs.clients import clients
+from jobs.erasing import Eraser
 from jobs.schedules import Tick
 from jobs.timetable import SCHEDULES, Schedule
 
@@ -98,6 +102,29 @@ async def test_a_night_that_was_begun_and_not_done_is_done_by_the_next(of, time,
     time.now = night(1)
     await tick(schedule, durable, night(1))
     assert days(durable) == ["2025-10-19", "2025-10-20"]
+
+
+@pytest.mark.parametrize("expression", ["0 0 2 * * *", "0 0 2 * * 1"])
+async def test_retention_forgets_no_night_that_would_then_be_made_up_for(of, time, durable, monkeypatch, expression):
+    schedule = replace(of("nightly_sales_report"), expression=expression)
+    monkeypatch.setitem(SCHEDULES, schedule.name, schedule)
+    moments = list(islice(schedule.after(FIRST), 45))
+    await schedule_book.head(schedule, since=FIRST - MINUTE)
+    for moment in moments:
+        await schedule_book.complete(schedule, moment, None)
+    time.now = moments[-1] + timedelta(minutes=90)
+    # Whatever the settings say.
+    continuation, begun = None, False
+    while continuation or not begun:
+        continuation = await old_rows.erase("schedules", Eraser(dry_run=False), Ages(time.now, time.now), continuation)
+        begun = True
+    seen = await schedule_watch.look(schedule)
+    assert (seen.state, seen.missed) == ("ok", ())
+    time.now = next(schedule.after(time.now))
+    await tick(schedule, durable, time.now)
+    assert len(days(durable)) == 1
+    left = clients().table("schedules").query_entities("PartitionKey eq @name", parameters={"name": schedule.name})
+    assert len([row async for row in left]) <= 35
 
 
 async def test_the_night_with_two_two_o_clocks_has_one_report_whichever_the_host_takes(of, time, durable):
