@@ -8,6 +8,7 @@ from azure.storage.blob.aio import ContainerClient
 from jobs import bodies, claim_check, dead_letters, ledger, uploads
 from jobs.ages import Ages
 from jobs.clients import clients
+from jobs.entry import FAILED
 from jobs.erasing import Eraser, for_each
 from jobs.errors import JobNotFoundError
 
@@ -21,13 +22,15 @@ CHUNKS = "order-import/"
 async def erase_uploads(eraser: Eraser, ages: Ages, continuation: str | None) -> str | None:
     """Erase uploaded files of orders whose jobs are past their age. Uploaded photos stay: they are what is sold.
 
+    The file of a job that has failed goes after its row: until then the job may be replayed, and needs it.
     Returns where to go on, None at the end; so do those below.
     """
 
     async def erase(blob: BlobProperties) -> None:
         message = uploads.message(IMPORTS, blob.name, blob.etag)
         try:
-            is_past = ages.is_past(await ledger.get(message["kind"], message["id"]))
+            entry = await ledger.get(message["kind"], message["id"])
+            is_past = entry.state != FAILED and ages.is_past(entry)
         except JobNotFoundError:
             # It never was a job, or is none any more.
             is_past = blob.last_modified < ages.failed

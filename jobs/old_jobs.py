@@ -34,17 +34,31 @@ async def erase(
     eraser: Eraser, ages: Ages, continuation: dict[str, str] | None, durable: DurableOrchestrationClient
 ) -> dict[str, str] | None:
     """Erase one page of jobs. Returns where to go on, None at the end. Raises ServiceBusUnavailableError."""
+    rows, token = await _page(ages, continuation)
+    lettered: set[tuple[str | None, str | None]] = set()
+    if any(row["state"] == FAILED for row in rows):
+        lettered = await _lettered()
+        # Once more: a job whose letter a replay took before it was seen is Failed no longer.
+        rows, token = await _page(ages, continuation)
+    await _erase_page(eraser, rows, lettered, durable)
+    return token
+
+
+async def _page(ages: Ages, continuation: dict[str, str] | None) -> tuple[Sequence[TableEntity], dict[str, str] | None]:
     limits = {"finished": ledger.written(ages.finished), "failed": ledger.written(ages.failed)}
     pages = ledger.table().query_entities(QUERY, parameters=limits, results_per_page=PAGE).by_page(continuation)
     async for page in pages:
-        await _erase_page(eraser, [row async for row in page], durable)
-        return pages.continuation_token
-    return None
+        return [row async for row in page], pages.continuation_token
+    return [], None
 
 
-async def _erase_page(eraser: Eraser, rows: Sequence[TableEntity], durable: DurableOrchestrationClient) -> None:
+async def _erase_page(
+    eraser: Eraser,
+    rows: Sequence[TableEntity],
+    lettered: set[tuple[str | None, str | None]],
+    durable: DurableOrchestrationClient,
+) -> None:
     entries = [(row, ledger.entry_of(row, row.metadata["etag"])) for row in rows]
-    lettered = await _lettered() if any(entry.state == FAILED for _, entry in entries) else set()
     going: list[tuple[TableEntity, Entry]] = []
     for row, entry in entries:
         if OPEN_COMPENSATIONS in (entry.error or {}):
@@ -95,4 +109,3 @@ def _names_in_each_run(job: JobRef, name: str) -> list[str]:
 async def _lettered() -> set[tuple[str | None, str | None]]:
     """The jobs that dead letters are about."""
     return {(dead.letter.kind, dead.letter.job_id) async for dead in dead_letters.find()}
-

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from activities import retention
-from jobs import bodies, bulk, claim_check, clock, dead_letters, import_store, ledger, old_jobs, uploads
+from jobs import bodies, bulk, claim_check, clock, dead_letters, failures, import_store, ledger, old_jobs, uploads
 from jobs.ages import ages
 from jobs.call import Call
 from jobs.clients import clients
@@ -125,6 +125,23 @@ async def test_a_failed_job_stays_while_its_letter_does(durable, bus):
     assert not await is_there(job)
 
 
+async def test_a_job_that_is_replayed_meanwhile_keeps_all_that_it_needs(durable, bus, monkeypatch):
+    job = await ended(durable, "Failed", 400 * DAY, buried=False, error=json.dumps(ERROR))
+    await dead_letters.bury_job(await ledger.get(job.kind, job.id))
+    find = dead_letters.find
+
+    async def replayed_first():
+        await failures.reopen(await ledger.get(job.kind, job.id), in_new_run=True)
+        bus.queues["poison-jobs"].dead.clear()
+        async for each in find():
+            yield each
+
+    monkeypatch.setattr(dead_letters, "find", replayed_first)
+    await clean_up("jobs", durable)
+    assert await is_there(job)
+    assert await exists("dead-letters", bodies.of_job(job))
+
+
 async def test_a_job_that_could_not_be_undone_stays(durable):
     error = json.dumps(ERROR | {"openCompensations": ["refund_payment"]})
     job = await ended(durable, "Failed", 400 * DAY, error=error)
@@ -229,6 +246,25 @@ async def test_an_upload_goes_with_its_job_and_without_one_at_the_age_of_failure
     assert [await exists("order-imports", name) for name in names] == [False, False, False]
 
 
+async def test_the_upload_of_a_failed_job_outlasts_it(durable, bus, later):
+    name = f"{uuid4().hex}.csv"
+    tag = (await clients().container("order-imports").get_blob_client(name).upload_blob(b"x"))["etag"]
+    job = JobRef("order-import", uploads.message("order-imports", name, tag)["id"], "c", ledger.now())
+    entry, _ = await ledger.submit(job, "digest")
+    failed = {"state": "Failed", "completedAt": ledger.now(), "buried": False, "error": json.dumps(ERROR)}
+    await ledger.merge(job, entry.tag, failed)
+    await dead_letters.bury_job(await ledger.get(job.kind, job.id))
+    later(400)
+    for _ in range(2):
+        for part in ("uploads", "jobs"):
+            await clean_up(part, durable)
+    assert await exists("order-imports", name), "its dead letter can be replayed"
+    bus.queues["poison-jobs"].dead.clear()
+    for part in ("jobs", "uploads"):
+        await clean_up(part, durable)
+    assert not await exists("order-imports", name)
+
+
 async def test_the_body_of_a_message_stays_while_its_letter_does(durable, bus, later):
     await dead_letters.bury_message("storage:jobs", uuid4().hex, b"kept", NotAJobError("no job"))
     (letter,) = bus.letters()
@@ -270,5 +306,3 @@ async def test_old_rows_go_and_those_that_stand_for_something_stay(durable, late
 async def _keys(table: str, partition: str) -> list[str]:
     found = clients().table(table).query_entities("PartitionKey eq @name", parameters={"name": partition})
     return [row["RowKey"] async for row in found]
-
-
