@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from jobs.errors import SettingMissingError
 
 STORAGE = "AzureWebJobsStorage"
 SERVICE_BUS = "AzureWebJobsServiceBus"
+SHORTEST_AGE = 86_400.0
+"""No job is forgotten sooner: its sender must have seen how it ended, and an import in progress is not old."""
+LARGEST = 1e9
+"""As a time it is thirty years; the calendar ends somewhere beyond."""
 AMQP_PORT, AMQPS_PORT = 5672, 5671
 HOST_JSON = Path(__file__).parent.parent / "host.json"
 SERVICE_BUS_JSON = Path(__file__).parent.parent / "servicebus.json"
@@ -134,10 +139,16 @@ def settings() -> Settings:
 
 
 def read(environ: Mapping[str, str]) -> Settings:
-    """Settings from an environment; empty values count as not set."""
+    """Settings from an environment; empty values count as not set.
+
+    Raises SettingMissingError, naming the app setting, when a number is none or is too small.
+    """
 
     def text(name: str) -> str | None:
         return environ.get(name) or None
+
+    def number(name: str, *, least: float = 0.0) -> float:
+        return _number(name, text(name), getattr(Settings, name.lower()), least)
 
     return Settings(
         storage_connection_string=text(STORAGE),
@@ -149,26 +160,38 @@ def read(environ: Mapping[str, str]) -> Settings:
         max_dequeue_count=_max_dequeue_count(environ),
         service_bus_connection_string=text(SERVICE_BUS),
         service_bus_namespace=text(f"{SERVICE_BUS}__fullyQualifiedNamespace"),
-        dead_letter_alert_depth=int(text("DEAD_LETTER_ALERT_DEPTH") or Settings.dead_letter_alert_depth),
-        dead_letter_alert_age=float(text("DEAD_LETTER_ALERT_AGE") or Settings.dead_letter_alert_age),
-        queue_alert_depth=int(text("QUEUE_ALERT_DEPTH") or Settings.queue_alert_depth),
-        queue_alert_age=float(text("QUEUE_ALERT_AGE") or Settings.queue_alert_age),
-        overdue_alert_margin=float(text("OVERDUE_ALERT_MARGIN") or Settings.overdue_alert_margin),
-        stalled_alert_age=float(text("STALLED_ALERT_AGE") or Settings.stalled_alert_age),
+        dead_letter_alert_depth=int(number("DEAD_LETTER_ALERT_DEPTH")),
+        dead_letter_alert_age=number("DEAD_LETTER_ALERT_AGE"),
+        queue_alert_depth=int(number("QUEUE_ALERT_DEPTH")),
+        queue_alert_age=number("QUEUE_ALERT_AGE"),
+        overdue_alert_margin=number("OVERDUE_ALERT_MARGIN"),
+        stalled_alert_age=number("STALLED_ALERT_AGE"),
         alert_mail_to=text("ALERT_MAIL_TO"),
-        finished_job_age=float(text("FINISHED_JOB_AGE") or Settings.finished_job_age),
-        failed_job_age=float(text("FAILED_JOB_AGE") or Settings.failed_job_age),
+        finished_job_age=number("FINISHED_JOB_AGE", least=SHORTEST_AGE),
+        failed_job_age=number("FAILED_JOB_AGE", least=SHORTEST_AGE),
         sales_report_schedule=text("SALES_REPORT_SCHEDULE") or Settings.sales_report_schedule,
         retention_schedule=text("RETENTION_SCHEDULE") or Settings.retention_schedule,
         watchdog_schedule=text("WATCHDOG_SCHEDULE") or Settings.watchdog_schedule,
         report_mail_to=text("REPORT_MAIL_TO"),
-        report_link_lifetime=float(text("REPORT_LINK_LIFETIME") or Settings.report_link_lifetime),
+        report_link_lifetime=number("REPORT_LINK_LIFETIME"),
         nightshift_url=(text("NIGHTSHIFT_URL") or Settings.nightshift_url).rstrip("/"),
         nightshift_key=text("NIGHTSHIFT_KEY"),
-        import_orders_per_second=float(text("IMPORT_ORDERS_PER_SECOND") or Settings.import_orders_per_second),
-        import_rows_per_chunk=int(text("IMPORT_ROWS_PER_CHUNK") or Settings.import_rows_per_chunk),
+        import_orders_per_second=number("IMPORT_ORDERS_PER_SECOND"),
+        import_rows_per_chunk=int(number("IMPORT_ROWS_PER_CHUNK", least=1)),
         blob_trigger_source=text("BLOB_TRIGGER_SOURCE") or Settings.blob_trigger_source,
     )
+
+
+def _number(name: str, given: str | None, otherwise: float, least: float) -> float:
+    try:
+        value = otherwise if given is None else float(given)
+    except ValueError:
+        value = math.nan
+    if not least <= value < LARGEST:
+        raise SettingMissingError(
+            f"the app setting {name} must be a number from {least:.10g} to {LARGEST:.10g}: leave it out for {otherwise:.10g}"
+        )
+    return value
 
 
 @lru_cache

@@ -78,3 +78,27 @@ def test_the_thresholds_of_alerts_can_be_set():
 def test_who_tells_of_blobs_can_be_set():
     assert read({}).blob_trigger_source == "LogsAndContainerScan"
     assert read({"BLOB_TRIGGER_SOURCE": "EventGrid"}).blob_trigger_source == "EventGrid"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FINISHED_JOB_AGE", "0"),
+        ("FINISHED_JOB_AGE", "-2592000"),
+        ("FAILED_JOB_AGE", "3600"),
+        ("FAILED_JOB_AGE", "90d"),
+        ("FINISHED_JOB_AGE", "nan"),
+        ("STALLED_ALERT_AGE", "inf"),
+        ("OVERDUE_ALERT_MARGIN", "-1"),
+        ("DEAD_LETTER_ALERT_DEPTH", "many"),
+        ("IMPORT_ROWS_PER_CHUNK", "0"),
+    ],
+)
+def test_a_number_that_is_none_or_too_small_is_named(name, value):
+    with pytest.raises(SettingMissingError, match=f"{name} must be a number from .* leave it out for "):
+        read({name: value})
+
+
+def test_numbers_may_have_their_least_value():
+    given = read({"FINISHED_JOB_AGE": "86400", "QUEUE_ALERT_DEPTH": "0", "IMPORT_ROWS_PER_CHUNK": "1"})
+    assert (given.finished_job_age, given.queue_alert_depth, given.import_rows_per_chunk) == (86_400.0, 0, 1)
