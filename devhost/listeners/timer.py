@@ -104,10 +104,12 @@ class TimerListener:
     async def _watch(self, run_on_startup: bool) -> None:
         """Fire at each occurrence until stop(), or until the lock is lost."""
         past_due = await self._begin()
+        if self._stopping.is_set():
+            return
         if past_due:
             _log.debug("Function '%s' is past due on startup. Executing now.", self.function.name)
             await self._fire("IsPastDue")
-        elif run_on_startup and not self._stopping.is_set():
+        elif run_on_startup:
             _log.debug("Function '%s' is configured to run on startup. Executing now.", self.function.name)
             await self._fire("RunOnStartup")
         while await self._wait_for_next():
@@ -122,7 +124,8 @@ class TimerListener:
             came = await self._before_stop(due, self._lock.lost)
         finally:
             self._waiting = False
-        return came and self._lock.is_held
+        # What came due during the last run is not begun any more when the host ends: the next start finds it past due.
+        return came and self._lock.is_held and not self._stopping.is_set()
 
     async def _begin(self) -> bool:
         """Take up the stored status. Whether an occurrence was missed while nobody watched."""

@@ -258,6 +258,30 @@ async def test_stop_waits_for_the_run_and_frees_the_lock(azurite):
             assert other.listeners[0]._lock.is_held
 
 
+async def test_stop_leaves_what_came_due_during_the_run_to_the_next_start(azurite):
+    seen, began, go = [], asyncio.Event(), asyncio.Event()
+
+    async def work(t: func.TimerRequest):
+        seen.append((t.past_due, t.schedule_status["Next"]))
+        began.set()
+        await go.wait()
+
+    async with running(azurite.connection_string, timer_app(work, "0 30 1 * * *"), TZ="UTC") as host:
+        first = night(host.clock.now())
+        await host.drain()
+        host.clock.jump_to(first)
+        await began.wait()
+        host.clock.jump_to(first + timedelta(days=1))
+        stopping = asyncio.create_task(host.listeners[0].stop())
+        await asyncio.sleep(0.05)
+        go.set()
+        await stopping
+        assert seen == [(False, text(first))]
+        await host.listeners[0].start()
+        await host.drain()
+    assert seen[1:] == [(True, text(first + timedelta(days=1)))]
+
+
 async def test_who_lost_the_lock_fires_no_more_until_it_has_it_again(azurite, caplog):
     seen = []
     async with running(azurite.connection_string, timer_app(seen_by(seen))) as host:
