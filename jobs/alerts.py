@@ -159,7 +159,15 @@ async def _change(alert: Alert, changes: dict[str, Any]) -> Alert | None:
 
 async def _all() -> list[Alert]:
     rows = _table().query_entities("PartitionKey eq @partition", parameters={"partition": PARTITION})
-    return [_alert_of(row, row.metadata["etag"]) async for row in rows]
+    return [_read(row, row.metadata["etag"]) async for row in rows]
+
+
+def _read(row: Mapping[str, Any], tag: str) -> Alert:
+    """A row as it is stored; one that somebody has damaged counts as cleared, and is replaced when it is raised."""
+    try:
+        return _alert_of(row, tag)
+    except (KeyError, TypeError, ValueError):
+        return Alert(row["RowKey"], "", {}, "", cleared_at="", untold=(), told_until="", tag=tag)
 
 
 def _alert_of(row: Mapping[str, Any], tag: str) -> Alert:

@@ -189,7 +189,8 @@ def _number(name: str, given: str | None, otherwise: float, least: float) -> flo
         value = math.nan
     if not least <= value < LARGEST:
         raise SettingMissingError(
-            f"the app setting {name} must be a number from {least:.10g} to {LARGEST:.10g}: leave it out for {otherwise:.10g}"
+            f"the app setting {name} must be a number from {least:.10g} to {LARGEST:.10g}: "
+            f"leave it out for {otherwise:.10g}"
         )
     return value
 

@@ -100,7 +100,7 @@ async def sweep(unhurried: timedelta, durable: DurableOrchestrationClient | None
     Raises ServiceBusUnavailableError, SettingMissingError.
     """
     known = await _left_by_the_last_watch()
-    current = Sweep.of_row(known) if known else Sweep()
+    current = _left_over(known) if known else Sweep()
     now = clock.now()
     query = ledger.table().query_entities(QUERY, parameters=_limits(now, unhurried), results_per_page=PAGE)
     pages = query.by_page(current.continuation)
@@ -188,6 +188,14 @@ async def _end_if_stopped(entry: Entry, durable: DurableOrchestrationClient) -> 
 
 UNKNOWN = "whatever had been done"
 """What stands in a job's open compensations when it was stopped from outside."""
+
+
+def _left_over(row: Mapping[str, Any]) -> Sweep:
+    try:
+        return Sweep.of_row(row)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # Somebody has damaged it, or an older version of the app has written it: the sweep begins anew.
+        return Sweep()
 
 
 async def _left_by_the_last_watch() -> Mapping[str, Any] | None:

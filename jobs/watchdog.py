@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from azure.core.exceptions import AzureError
 from azure.durable_functions import DurableOrchestrationClient
 
 from jobs import alerts, backlogs, mover, schedule_watch, stragglers, telemetry
 from jobs.alerts import Condition
 from jobs.backlogs import Depth
-from jobs.errors import JobError
 
 UNHURRIED = timedelta(minutes=1)
 """For so long a failed job is left to be buried by whoever did it."""
@@ -63,7 +61,8 @@ class Watch:
         """What the work finds, or None if it cannot: then that is an alert, and the rest is looked at all the same."""
         try:
             return await work
-        except (JobError, AzureError, OSError) as error:
+        except Exception as error:
+            # Whatever it is: who else would tell of it?
             telemetry.watch_failed(what, error)
             self.found.append(
                 Condition(f"{BLIND}:{what}", f"the watchdog cannot look at {what}", {"error": type(error).__name__})

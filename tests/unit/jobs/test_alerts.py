@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ import pytest
 
 from jobs import alert_channels, alerts, clock
 from jobs.alerts import Condition
+from jobs.clients import clients
 from jobs.errors import ServiceBusUnavailableError
 from jobs.settings import settings
 
@@ -121,3 +123,16 @@ async def test_if_its_teller_dies_another_tells_it_later(condition, bus, monkeyp
     monkeypatch.setattr(clock, "now", lambda now=clock.now: now() + timedelta(minutes=3))
     await settle(condition, condition)
     assert len(events(bus)) == 1
+
+
+@pytest.mark.parametrize("damage", [{"untold": "[["}, {"figures": None}, {"raisedAt": None, "untold": "[1]"}])
+async def test_a_damaged_row_keeps_nobody_from_being_told(condition, bus, damage):
+    await settle(condition, condition)
+    bus.queues["job-events"].active.clear()
+    table = clients().table("alerts")
+    row = dict(await table.get_entity(alerts.PARTITION, condition.key)) | damage
+    await table.upsert_entity({name: value for name, value in row.items() if value is not None}, mode="replace")
+    other = replace(condition, key=f"{condition.key}2")
+    await settle(condition, condition, other)
+    assert {event["subject"] for event in events(bus)} == {condition.key, other.key}
+    assert {alert.key for alert in await alerts.active()} >= {condition.key, other.key}

@@ -187,6 +187,24 @@ async def test_what_it_cannot_see_is_an_alert_and_the_rest_is_seen(bus, monkeypa
     assert "WatchFailed" in events
 
 
+@pytest.mark.parametrize("row", [{"groups": "{", "continuation": "null"}, {"groups": "[]", "continuation": "null"}, {}])
+async def test_a_sweep_of_which_nothing_can_be_read_begins_anew(bus, row):
+    await clients().table("schedules").upsert_entity({**stragglers.SWEEP, **row})
+    assert not any(alert.startswith("blind") for alert in (await watch()).alerts)
+
+
+async def test_what_nobody_foresaw_keeps_the_watch_from_nothing_else(bus, monkeypatch):
+    async def broken(*_) -> None:
+        raise KeyError("digest")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stragglers, "sweep", broken)
+        report = await watch()
+    assert "blind:jobs" in report.alerts
+    assert report.queues and report.dead_letters
+    assert "blind:jobs" not in (await watch()).alerts
+
+
 async def test_it_costs_the_same_however_much_there_is(bus, crashes):
     await bury(40)
     await watch()
