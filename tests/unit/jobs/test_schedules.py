@@ -94,6 +94,14 @@ async def test_no_more_than_a_month_is_made_up_for(of, time, durable):
     assert len(days(durable)) <= 1 + 31 + 1
 
 
+async def test_the_first_tick_ever_for_a_day_long_ago_is_one_report(of, time, durable):
+    schedule = of("nightly_sales_report")
+    await tick(schedule, durable, night(-9))
+    time.now = night(1)
+    await tick(schedule, durable, night(1))
+    assert days(durable) == ["2025-10-10", "2025-10-20"]
+
+
 async def test_a_night_that_was_begun_and_not_done_is_done_by_the_next(of, time, durable, monkeypatch):
     schedule = of("nightly_sales_report")
     await schedule_book.head(schedule, since=FIRST - MINUTE)
