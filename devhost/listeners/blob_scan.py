@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from devhost.singleton import HOSTS_CONTAINER
@@ -16,6 +16,8 @@ _log = logging.getLogger("devhost.blobs")
 
 _AT_ONCE = 16
 """Versions of one container that are examined at the same time."""
+_STAGE = 500
+"""After so many versions it notes how far it came."""
 _SLACK = timedelta(minutes=1)
 """How much older than the watermark a blob may be that is looked at after a start: a blob is dated by the begin of its
 upload (Azurite), so one that took longer appears behind newer ones."""
@@ -56,19 +58,28 @@ class ContainerScan:
         """Look through the container once: whether something was new. Raises what StorageService.request raises."""
         async with self._one_at_a_time:
             versions = await self._list()
-            new = await self._unknown(versions)
-            # All of them end before the next sweep, also when one fails.
-            results = await asyncio.gather(*(self._look_at(version) for version in new), return_exceptions=True)
-            for fault in (result for result in results if isinstance(result, BaseException)):
-                raise fault
-            left = {version.name: version for version, settled in zip(new, results, strict=True) if not settled}
-            self._known = {version.name: version.etag for version in versions if version.name not in left}
+            # The oldest first: how far it came can be kept on the way, and a host that is killed need not begin again.
+            new = sorted(await self._unknown(versions), key=lambda version: version.modified)
+            left: dict[str, BlobVersion] = {}
+            faults: list[BaseException] = []
+            for start in range(0, len(new), _STAGE):
+                stage = new[start : start + _STAGE]
+                results = await asyncio.gather(*map(self._look_at, stage), return_exceptions=True)
+                faults += [result for result in results if isinstance(result, BaseException)]
+                left |= {version.name: version for version, result in zip(stage, results, strict=True)
+                         if result is not True}  # fmt: skip
+                await self._note(left, stage)
             if new:
-                # What is left must be found again, by whichever host looks next.
-                done = left.values() or versions
-                pick = min if left else max
-                await self._watermark.save(pick(version.modified for version in done))
+                await self._note(left, versions)
+            self._known = {version.name: version.etag for version in versions if version.name not in left}
+            for fault in faults:
+                raise fault
             return bool(new)
+
+    async def _note(self, left: Mapping[str, BlobVersion], done: Iterable[BlobVersion]) -> None:
+        # What is left must be found again, by whichever host looks next.
+        moments = [version.modified for version in left.values() or done]
+        await self._watermark.save(min(moments) if left else max(moments))
 
     async def _list(self) -> list[BlobVersion]:
         try:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
+from devhost.listeners.blob_backlog import BlobBacklog
 from devhost.listeners.blob_consumer import BlobConsumer
 from devhost.listeners.blob_message import BlobMessage
 from devhost.listeners.blob_options import BlobOptions
@@ -40,6 +41,7 @@ class BlobTriggers:
         self._scans: dict[tuple[str, str], ContainerScan] = {}
         self._receipts: dict[str, BlobReceipts] = {}
         self._consumer: BlobConsumer | None = None
+        self._backlog: BlobBacklog
         self._options: BlobOptions
         self._faults: dict[tuple[str, str], str] = {}
         """What failed in the last sweep of a container, so that it is told once."""
@@ -77,6 +79,7 @@ class BlobTriggers:
     def _prepare(self) -> None:
         self._options = BlobOptions.from_host(self._host)
         self._consumer = BlobConsumer(self._host, self._options, self._registrations, self._wake.set)
+        self._backlog = BlobBacklog(self._consumer.queue, self._stopping)
 
     def _watch(self, service: BlobService, container: str) -> None:
         if (service.endpoint, container) in self._scans:
@@ -135,6 +138,7 @@ class BlobTriggers:
     async def enqueue(self, message: BlobMessage) -> None:
         """Have a function run for a version. Raises what Queue.put raises."""
         await self._consumer.enqueue(message)
+        self._backlog.added()
 
     async def _hold(self, lock: SingletonLock) -> None:
         try:
@@ -194,6 +198,8 @@ class BlobTriggers:
         name, receipts = registration.function.name, self._receipts[registration.service.endpoint]
         message = BlobMessage.of(version, registration.id)
         try:
+            if not await self._backlog.wait_for_room():
+                return False
             handed = await receipts.hand_over(version, registration.id, lambda: self.enqueue(message))
         except StorageUnavailableError as error:
             self._host.outages.report(self._consumer.queue.service.name, error.__cause__ or error)

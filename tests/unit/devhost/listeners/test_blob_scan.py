@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 
@@ -109,18 +110,45 @@ async def test_the_container_may_come_later(scene):
     assert await scene.sweep() == ["a"]
 
 
-async def test_a_fault_with_one_blob_lets_the_others_end_and_all_are_looked_at_again(scene):
-    for name in ("a", "bad", "c"):
-        scene.blobs.put("inbox", name)
-    examine = scene.examine
+async def test_a_fault_with_one_blob_lets_the_others_end_and_it_alone_is_looked_at_again(scene, monkeypatch):
+    monkeypatch.setattr("devhost.listeners.blob_scan._STAGE", 2)
+    for number, name in enumerate(("bad", "b", "c", "d")):
+        scene.blobs.put("inbox", name, age=timedelta(hours=4 - number))
+    examine, failing = scene.examine, True
 
     async def fail(version):
-        if version.name == "bad":
+        settled = await examine(version)
+        if version.name == "bad" and failing:
             raise ValueError("no")
-        return await examine(version)
+        return settled
 
     scene.scan = ContainerScan(scene.blobs, "inbox", Watermark(scene.blobs, "h", "account", "inbox"), fail)
     with pytest.raises(ValueError, match="no"):
         await scene.scan.sweep()
-    assert sorted(scene.examined) == ["a", "c"]
-    assert STATE not in scene.blobs.containers[HOSTS_CONTAINER]
+    assert scene.examined == ["bad", "b", "c", "d"]
+    assert scene.saved == "2026-11-22T05:59:59.999000Z"
+    failing = False
+    assert await scene.sweep() == ["bad"]
+    assert scene.saved == "2026-11-22T08:59:59.999000Z"
+
+
+async def test_a_scan_that_was_killed_has_noted_how_far_it_came(scene, monkeypatch):
+    monkeypatch.setattr("devhost.listeners.blob_scan._STAGE", 2)
+    for number in range(6):
+        scene.blobs.put("inbox", f"{number}", age=timedelta(hours=6 - number))
+
+    killed = asyncio.Event()
+
+    async def be_killed(version):
+        if version.name == "4":
+            killed.set()
+            await asyncio.Event().wait()
+        return await scene.examine(version)
+
+    scene.scan = ContainerScan(scene.blobs, "inbox", Watermark(scene.blobs, "h", "account", "inbox"), be_killed)
+    sweep = asyncio.create_task(scene.scan.sweep())
+    await killed.wait()
+    sweep.cancel()
+    await asyncio.wait({sweep})
+    scene.scan = scene.new_scan()
+    assert await scene.sweep() == ["3", "4", "5"]
