@@ -186,7 +186,8 @@ async def _start(job: Job, ref: JobRef, durable: DurableOrchestrationClient, *, 
     if ref.claim:
         await claim_check.write(ref.claim, job.content)
     arguments = {
-        "job": asdict(ref),
+        # Without what it has not: during an update, hosts with an older version of the app do its steps, too.
+        "job": {name: value for name, value in asdict(ref).items() if value is not None},
         "input": job.travelling_input,
         "deadlineSeconds": job.kind.deadline.total_seconds(),
     }

@@ -57,6 +57,13 @@ async def test_another_input_under_the_same_id_is_refused(durable):
     assert durable.starts == 1
 
 
+async def test_a_host_of_the_version_before_can_do_the_steps_of_a_job(durable):
+    submitted = job()
+    await intake.submit(submitted, durable)
+    known = {"kind", "id", "correlation_id", "submitted_at", "claim", "tag", "source", "reply_to", "run"}
+    assert durable.started[f"order-{submitted.id}"]["job"].keys() <= known
+
+
 async def test_what_starts_an_orchestration_holds_nothing_sensitive(durable):
     submitted = job()
     await intake.submit(submitted, durable)
