@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 
 from jobs.errors import PermanentError
@@ -40,6 +41,10 @@ def read(line: bytes) -> Table:
     text = line.decode().removesuffix("\r")
     if "\r" in text:
         raise HeaderInvalidError("the lines end with CR alone: save the file with LF or CRLF")
+    if re.fullmatch(r"sep=.?", text.strip(), re.IGNORECASE):
+        raise HeaderInvalidError(f"the line 'sep=' is for Excel alone: leave it out; {_advice()}")
+    if "\t" in text and not any(delimiter in text for delimiter in DELIMITERS):
+        raise HeaderInvalidError(f"there are tabs between the columns: {_advice()}")
     delimiter = ";" if ";" in text and "," not in text else ","
     try:
         (fields,) = csv.reader([text], delimiter=delimiter, strict=True)

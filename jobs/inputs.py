@@ -58,9 +58,13 @@ Number = Annotated[int, Field(ge=-(2**53), le=2**53)]
 BlobName = Annotated[
     str, StringConstraints(min_length=1, max_length=1024, pattern=PRINTABLE), AfterValidator(_no_steps)
 ]
-ETag = Annotated[str, StringConstraints(pattern=r'^"?[A-Za-z0-9+/=x-]{1,100}"?$')]
+ETAG = r'^"?[A-Za-z0-9+/=x-]{1,100}"?$'
+ETag = Annotated[str, StringConstraints(pattern=ETAG)]
 """A version of a blob, as storage names it."""
-Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_real_day)]
+DAY = r"^\d{4}-\d{2}-\d{2}$"
+Day = Annotated[str, StringConstraints(pattern=DAY), AfterValidator(_real_day)]
+CARD = r"^[A-Za-z0-9_-]{4,64}$"
+Card = Annotated[str, StringConstraints(pattern=CARD)]
 Measure = Annotated[float, Field(ge=-(2**53), le=2**53)]
 
 
@@ -70,8 +74,21 @@ IN_WORDS = {
     CURRENCY: "must be a currency by its three letters, such as EUR",
     IDENTIFIER: f"must be letters, digits, '.', '_' and '-', at most {LONGEST_ID}, and begin with a letter or digit",
     PRINTABLE: "must be one line without control characters",
+    DAY: "must be a day, year first, such as 2026-11-21",
+    CARD: "must be the token of a card: letters, digits, '_' and '-', 4 to 64",
+    ETAG: "must be the blob's ETag, as storage names it",
 }
 """What a text must look like, for whoever sent another one."""
+RULES = {
+    "missing": "is required, and is missing",
+    "extra_forbidden": "there is no such field: is its name right?",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_long": "must have at most {max_length} characters",
+}
+"""The other rules, by pydantic's name for what breaks them."""
 
 
 class Input(BaseModel):
@@ -108,7 +125,7 @@ class OrderInput(Input):
     """An order. `card` is the token that the payment page gave the client, never a card number."""
 
     customer: Annotated[Customer, SENSITIVE]
-    card: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{4,64}$"), SENSITIVE]
+    card: Annotated[Card, SENSITIVE]
     currency: Currency
     lines: Annotated[list[OrderLine], Field(min_length=1, max_length=50)]
 

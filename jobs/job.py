@@ -26,7 +26,7 @@ from pydantic_core import ErrorDetails
 from jobs import claim_check, clock, delay, ids, strict_json
 from jobs.catalog import KINDS, Kind, kind_named
 from jobs.errors import InvalidInputError, NotAJobError
-from jobs.inputs import IN_WORDS, Identifier, Input
+from jobs.inputs import IN_WORDS, RULES, Identifier, Input
 from jobs.ledger import JobRef, now, written
 
 CORRELATION_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -202,9 +202,13 @@ def invalid(error: ValidationError, message: str) -> InvalidInputError:
 
 
 def _message(found: ErrorDetails) -> str:
-    pattern = found.get("ctx", {}).get("pattern")
+    context = found.get("ctx", {})
+    if said := IN_WORDS.get(context.get("pattern")):
+        return said
+    if rule := RULES.get(found["type"]):
+        return rule.format(**context)
     # What our own validators say, pydantic begins with the name of the exception.
-    return IN_WORDS.get(pattern) or found["msg"].removeprefix("Value error, ")
+    return found["msg"].removeprefix("Value error, ")
 
 
 def _named(part: str | int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 from uuid import uuid4
 
@@ -45,13 +46,17 @@ async def run(options: argparse.Namespace) -> int:
         fields["correlationId"] = options.correlation_id
     if options.not_before:
         fields["notBefore"] = options.not_before
+    wrong = None
     try:
         fields["id"] = parse(open_envelope(fields)).id
-    except PermanentError:
+    except PermanentError as error:
         if options.check:
             raise
+        wrong = error
     queue = "jobs-urgent" if options.urgent else "jobs"
     await (_to_service_bus if options.bus else _to_storage)(queue, fields)
+    if wrong:
+        print(f"warning: sent, but the app will refuse it (--check does not send such a job): {wrong}", file=sys.stderr)
     if options.json:
         printed.as_json({"kind": fields["kind"], "id": fields["id"], "queue": queue, "bus": options.bus})
     else:

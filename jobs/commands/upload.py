@@ -12,15 +12,12 @@ from azure.storage.blob import ContentSettings
 from jobs import uploads
 from jobs.clients import clients
 from jobs.commands import printed, wait
+from jobs.commands.files import FileMissingError, must_exist
 from jobs.commands.options import DONE, Commands, add_command, span
-from jobs.errors import InvalidInputError, PermanentError
+from jobs.errors import InvalidInputError
 from jobs.job import open_envelope, parse
 
 CODES = f"0 uploaded; 1 not uploaded: a line on stderr says why; with --wait, as of `wait`: {wait.CODES}"
-
-
-class FileMissingError(PermanentError):
-    """There is no such file to upload."""
 
 
 def add(commands: Commands) -> None:
@@ -70,8 +67,7 @@ def _check(container: str, name: str, path: Path) -> None:
     """Refuse what could be no job. Raises FileMissingError, InvalidInputError."""
     if path.is_dir():
         raise FileMissingError(f"{path} is a folder: name the files in it")
-    if not path.is_file():
-        raise FileMissingError(f"there is no file {path}: is its path right?")
+    must_exist(path)
     parse(open_envelope(uploads.message(container, name, "0x0")))
 
 

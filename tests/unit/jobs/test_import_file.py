@@ -114,6 +114,8 @@ def test_chunks_are_bounded_in_rows_and_bytes():
         (b"Marzipan," + HEADER, "HeaderInvalid", "in place 1:"),
         (b"card," + HEADER, "HeaderInvalid", "twice"),
         (b'"card' + HEADER, "HeaderInvalid", "quotes"),
+        (HEADER.replace(b",", b"\t") + b"a\n", "HeaderInvalid", "tabs between"),
+        (b"sep=;\r\n" + HEADER.replace(b",", b";") + b"a\n", "HeaderInvalid", "for Excel alone"),
     ],
 )
 def test_what_makes_a_whole_file_useless(content, type, words):

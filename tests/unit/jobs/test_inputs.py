@@ -70,7 +70,7 @@ def test_each_field_of_an_order_is_required(field):
     del wrong[field]
     with pytest.raises(ValidationError) as caught:
         OrderInput.model_validate(wrong)
-    assert invalid(caught.value, "wrong").fields == [{"field": field, "message": "Field required"}]
+    assert invalid(caught.value, "wrong").fields == [{"field": field, "message": "is required, and is missing"}]
 
 
 @pytest.mark.parametrize(

@@ -125,11 +125,17 @@ def test_what_is_not_sent_is_explained(tmp_path, taken, capsys, arguments, conte
     assert taken("jobs") == []
 
 
-def test_unless_it_is_to_be_checked_anything_can_be_sent(tmp_path, taken):
+def test_a_file_that_is_not_there(taken, capsys):
+    assert main(["send", "order", "none.json"]) == 1
+    assert capsys.readouterr().err == "error: there is no file none.json: is its path right?\n"
+
+
+def test_unless_it_is_to_be_checked_anything_can_be_sent_and_is_warned_of(tmp_path, taken, capsys):
     path = tmp_path / "input.json"
     path.write_text("[]")
     assert main(["send", "cake", str(path), "--id", "a b"]) == 0
     assert taken("jobs") == [{"kind": "cake", "id": "a b", "input": []}]
+    assert "--check" in capsys.readouterr().err
 
 
 def test_without_a_service_bus_its_setting_is_named(file, monkeypatch, capsys):
