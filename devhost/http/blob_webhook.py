@@ -44,11 +44,7 @@ class BlobWebhook:
         name = request.query.get("functionName", "")
         registration = self._host.blob_triggers.get(name)
         if registration is None or not registration.is_event_grid:
-            return web.Response(
-                status=404,
-                text=f"There is no function '{name}' with a blob trigger of source EventGrid. "
-                "Ask for it as ?functionName=Host.Functions.NAME.",
-            )
+            return web.Response(status=404, text=_unknown(name, registration))
         kind = request.headers.get(_HEADER, "").lower()
         if kind == "unsubscribe":
             return web.Response(status=202)
@@ -67,6 +63,16 @@ class BlobWebhook:
         except StorageUnavailableError as error:
             return web.Response(status=503, text=str(error))
         return web.Response(status=202)
+
+
+def _unknown(name: str, registration: BlobRegistration | None) -> str:
+    """Why events for that name find nobody."""
+    if registration is None:
+        return f"There is no blob trigger '{name}'. Ask for it as ?functionName=Host.Functions.NAME."
+    return (
+        f"'{name}' scans its container itself, so it needs no events. To have it run by them, "
+        'give its blob trigger source="EventGrid".'
+    )
 
 
 def _message(registration: BlobRegistration, event: dict) -> BlobMessage | None:

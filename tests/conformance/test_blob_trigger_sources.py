@@ -93,7 +93,9 @@ async def test_requests_to_the_webhook_that_cannot_be_used(hosted):
     assert host.post(HOOK, json=[created("http://127.0.0.1:1/account")]).status_code == 400
     assert host.post(HOOK, content=b"[]", headers={"aeg-event-type": "Other"}).status_code == 400
     for name in ("", "work", "Host.Functions.none", "Host.Functions.scanned"):
-        assert host.post(f"/runtime/webhooks/blobs?functionName={name}", json=[]).status_code == 404, name
+        refused = host.post(f"/runtime/webhooks/blobs?functionName={name}", json=[])
+        assert refused.status_code == 404, name
+        assert ('source="EventGrid"' in refused.text) == name.endswith("scanned")
 
 
 async def test_the_webhook_asks_for_its_system_key_only_with_enable_auth(hosted, tmp_path):
