@@ -13,11 +13,12 @@ from jobs import clock, order_changes, sales
 from jobs.call import Call, outcome
 from jobs.clients import clients
 from jobs.errors import PermanentError
+from jobs.order_book import WITHDRAWN
 from jobs.sales import Sale
 
 blueprint = df.Blueprint()
 
-CONFIRMED, WITHDRAWN, HANDED_OVER = "Confirmed", "Withdrawn", "HandedOver"
+CONFIRMED, HANDED_OVER = "Confirmed", "HandedOver"
 ROW = "order"
 
 
@@ -73,8 +74,7 @@ async def withdraw(call: Call) -> None:
 
     It is no sale from now on.
     """
-    row = {**_keys(call), "state": WITHDRAWN, "submittedAt": call.job.submitted_at}
-    await _table().upsert_entity(row, mode=UpdateMode.MERGE)
+    await _table().upsert_entity({**_keys(call), "state": WITHDRAWN}, mode=UpdateMode.MERGE)
     order = await _table().get_entity(call.job.id, call.job.of_run(ROW))
     if "day" in order:
         await sales.strike_out(order["day"], call.job.id, call.job.instance_id)
