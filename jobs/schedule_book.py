@@ -35,18 +35,19 @@ class Head:
 
 
 async def head(schedule: Schedule, since: datetime | None = None) -> Head:
-    """The schedule's own row, which is made if it is not there, or is about another expression."""
+    """The schedule's own row, which is made if it is not there, or is about another expression or time zone."""
+    timetable = {"expression": schedule.expression, "timeZone": str(clock.zone())}
     try:
         row = await _table().get_entity(schedule.name, HEAD)
-        if row["expression"] == schedule.expression:
+        if timetable.items() <= row.items():
             return _head_of(row)
     except ResourceNotFoundError:
-        row = {}
+        pass
     # Of several hosts that do this at the same time one is right enough, as they differ by moments.
     row = {
         "PartitionKey": schedule.name,
         "RowKey": HEAD,
-        "expression": schedule.expression,
+        **timetable,
         "since": written(since or clock.now()),
     }
     await _table().upsert_entity(row, mode=UpdateMode.MERGE)

@@ -202,6 +202,23 @@ async def test_nothing_is_expected_before_a_schedule_is_known_or_changed(of, tim
     assert (await schedule_watch.look(changed)).state == "ok"
 
 
+async def test_in_another_time_zone_no_night_that_is_over_counts_as_missed(of, time, durable, monkeypatch):
+    schedule = of("nightly_sales_report")
+    for number in range(4):
+        time.now = night(number)
+        await tick(schedule, durable, time.now)
+    durable.started.clear()
+    # Retention may have forgotten it.
+    await clients().table("jobs").delete_entity("sales-report", "2025-10-20")
+    monkeypatch.setattr(clock, "zone", lambda: ZoneInfo("America/New_York"))
+    time.now += timedelta(hours=3)
+    assert (await schedule_watch.look(schedule)).state == "ok"
+    time.now = next(schedule.after(time.now))
+    await tick(schedule, durable, time.now)
+    assert days(durable) == []
+    assert (await schedule_watch.look(schedule)).missed == ()
+
+
 async def test_what_is_no_job_is_done_once_for_each_occurrence(of, time, durable, monkeypatch):
     schedule, seen = of("watchdog"), []
 
