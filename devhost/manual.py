@@ -77,7 +77,9 @@ async def _from_blob(host: Host, function: Function, path: str) -> TriggerData:
     try:
         blob = await registration.read(container, name)
     except StorageError as error:
-        if error.status != 404:
-            raise
-        raise ManualInvocationError(f"There is no blob '{path}'.", "Upload it first.") from None
+        if error.status == 404:
+            raise ManualInvocationError(f"There is no blob '{path}'.", "Upload it first.") from None
+        raise ManualInvocationError(
+            f"The blob '{path}' cannot be read ({error}).", "Check its name and the function's connection."
+        ) from None
     return registration.trigger_data(container, name, blob, REASON)

@@ -112,6 +112,8 @@ class Admin:
             return _problem(400, "The body is not a JSON object.", 'Send {"input": "..."}.')
         given = document.get("input")
         text = "" if given is None else given if isinstance(given, str) else json.dumps(given)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            return _problem(400, "The input holds half a character.", "Write it as UTF-8, or whole: \\ud83d\\ude00.")
         try:
             trigger = await manual_trigger(self._host, function, text)
         except DevhostError as error:

@@ -10,6 +10,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 BLOB_CREATED = "Microsoft.Storage.BlobCreated"
+_LONGEST_NAME = 1024
+"""Characters of a blob's name, in Azure."""
+_SHOWN = 200
 _VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent"
 
 
@@ -54,7 +57,7 @@ def validation_code(events: list[Mapping[str, Any]]) -> str | None:
     if isinstance(data, str):  # CloudEvents: JSON within the JSON
         try:
             data = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             data = None
     code = data.get("validationCode") if isinstance(data, Mapping) else None
     if not isinstance(code, str):
@@ -82,9 +85,19 @@ def _container_and_name(url: str) -> tuple[str, str]:
     except ValueError:
         path = ""
     container, _, name = path.partition("/")
-    if not container or not name:
-        raise EventError(f"'{url}' is not the address of a blob.")
-    return container, unquote(name)
+    name = unquote(name)
+    if not container or not name or len(name) > _LONGEST_NAME or not _is_text(path):
+        raise EventError(f"{ascii(url[:_SHOWN])} is not the address of a blob.")
+    return container, name
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8: half a character, which JSON may hold, cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_path_style(host: str) -> bool:

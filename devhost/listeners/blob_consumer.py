@@ -94,6 +94,10 @@ class BlobConsumer:
             blob = await self._read(registration, said)
         except StorageUnavailableError:
             return Outcome.FAILED
+        except StorageError as error:  # archived, or no name that storage accepts: it fails as a run fails
+            path = f"{said.container}/{said.name}"
+            _log.error("Blob '%s' cannot be read for '%s': %s", path, registration.function.name, error)
+            return Outcome.FAILED
         if blob is None:
             return Outcome.DONE
         reason = f"New blob detected: {said.container}/{said.name}"

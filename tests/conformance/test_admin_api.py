@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from datetime import UTC, datetime
@@ -187,8 +188,10 @@ def test_a_blob_function_started_by_hand_reads_the_blob(devhost_host, tmp_path, 
     assert host.post("/admin/functions/blob", json={"input": "manual/a{1}.bin"}).status_code == 202
     host.drain()
     assert sys.modules["function_app"].seen == [["manual/a{1}.bin", b"\x00\xff"]]
-    assert host.post("/admin/functions/blob", json={"input": "manual/none"}).status_code == 400
-    assert host.post("/admin/functions/blob", json={"input": "manual"}).status_code == 400
+    for path in ("manual/none", "manual", "", "MANUAL/none", ["manual/none"], "manual/\ud800"):
+        body = json.dumps({"input": path})
+        refused = host.post("/admin/functions/blob", content=body, headers={"Content-Type": "application/json"})
+        assert refused.status_code == 400, path
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,18 @@ async def test_messages_that_are_for_nobody_are_dropped_and_broken_ones_poisoned
         assert host.records == []
 
 
+async def test_a_blob_that_cannot_be_read_fails_as_a_run_does(azurite, container, caplog):
+    async with watching(azurite, blob_app(container.name, lambda b: None)) as host:
+        refused = f"{container.name}_"
+        message = {"FunctionId": "Host.Functions.work", "ContainerName": refused, "BlobName": "a", "ETag": '"1"'}
+        await host.put(f"azure-webjobs-blobtrigger-{host.id}", json.dumps(message).encode())
+        async with asyncio.timeout(10):
+            while not await poisoned(host, refused):
+                await asyncio.sleep(0.02)
+        assert host.records == []
+    assert caplog.text.count(f"Blob '{refused}/a' cannot be read for 'work': 400") == 5
+
+
 async def test_stop_ends_what_runs_and_leaves_the_rest_to_the_next_start(azurite, container):
     seen, began, release = [], asyncio.Event(), asyncio.Event()
 

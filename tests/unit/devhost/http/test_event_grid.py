@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devhost.http.event_grid import BlobEvent, EventError, blob_event
+from devhost.http.event_grid import BlobEvent, EventError, blob_event, validation_code
 
 
 def event(url, **data):
@@ -25,7 +25,18 @@ def test_an_address_names_container_and_blob(url, container, name):
     assert blob_event(event(url, eTag="0x1", blobType="PageBlob")) == BlobEvent(container, name, '"0x1"', "PageBlob")
 
 
-@pytest.mark.parametrize("url", [None, 7, "", "a", "https://x", "https://x/inbox", "https://x/inbox/", "http://[bad/c/b"])
+@pytest.mark.parametrize(
+    "url",
+    [None, 7, "", "a", "https://x", "https://x/inbox", "https://x/inbox/", "http://[bad/c/b",
+     "https://x/inbox/" + "n" * 1025, "https://x/inbox/half\ud800"],
+)  # fmt: skip
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(EventError):
         blob_event(event(url))
+
+
+def test_a_handshake_without_a_code_is_refused():
+    kind = "Microsoft.EventGrid.SubscriptionValidationEvent"
+    for data in (None, {}, {"validationCode": 5}, "{", "[" * 100_000):
+        with pytest.raises(EventError, match="validationCode"):
+            validation_code([{"type": kind, "data": data}])
