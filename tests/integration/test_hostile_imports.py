@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -48,7 +47,10 @@ def test_each_ends_in_a_report_or_a_dead_letter(imports, bus: Bus):
         status = imports.jobs.ended(begun[name], "order-import")
         assert (name, status["status"], status["error"]["type"]) == (name, "Failed", type)
         assert "result" not in status
-    assert Counter(letter.reason for letter in bus.dead()) == Counter(type for _, type in USELESS.values())
+    # Files that other tests of the session left behind may become dead letters of this host as well.
+    reasons = {letter.properties.get("jobId"): letter.reason for letter in bus.dead()}
+    assert {name: reasons.get(id) for name, id in begun.items()} == {name: type for name, (_, type) in USELESS.items()}
+    assert not set(reported.values()) & set(reasons)
     for name, id in reported.items():
         status = imports.jobs.ended(id, "order-import")
         rows, accepted, _, bad = counts(status)
@@ -68,4 +70,5 @@ def test_a_file_that_was_replaced_before_its_turn(imports, bus: Bus):
     imports.shop.drain()
     first, second = (imports.jobs.ended(id, "order-import") for id in ids)
     assert (first["status"], first["error"]["type"], second["status"]) == ("Failed", "BlobChanged", "Completed")
-    assert (counts(second), [letter.reason for letter in bus.dead()]) == ([1, 1, 0, 0], ["BlobChanged"])
+    reasons = [letter.reason for letter in bus.dead() if letter.properties.get("jobId") in ids]
+    assert (counts(second), reasons) == ([1, 1, 0, 0], ["BlobChanged"])
