@@ -62,7 +62,10 @@ async def _from_time(host: Host, function: Function, text: str) -> TriggerData:
         raise ManualInvocationError(
             f"The time '{text}' has no offset.", 'Write e.g. {"input": "2026-03-29T02:30:00+01:00"}.'
         )
-    trigger = await manual_timer_data(host, function, moment)
+    try:
+        trigger = await manual_timer_data(host, function, moment)
+    except OverflowError:
+        raise ManualInvocationError(f"The time '{text}' is out of range.", "Use a year from 2 to 9998.") from None
     trigger.reason = REASON
     return trigger
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 
 from devhost.singleton import HOSTS_CONTAINER
 from devhost.storage.blob_service import BlobService, BlobVersion
@@ -125,11 +125,14 @@ class Watermark:
         """The moment, or None if there is none that can be read."""
         try:
             blob = await self._service.read(HOSTS_CONTAINER, self._name)
-            self._saved = datetime.fromisoformat(json.loads(blob.content)["LatestScan"]).astimezone(UTC)
+            moment = datetime.fromisoformat(json.loads(blob.content)["LatestScan"])
+            if not MINYEAR < moment.year < MAXYEAR:
+                raise ValueError(f"{moment} is no moment of a scan")
+            self._saved = moment.astimezone(UTC)
         except StorageError as error:
             if error.status != 404:
                 raise
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             _log.warning("%s cannot be read (%s): all blobs of its container are looked at.", self._name, error)
         return self._saved
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import MAXYEAR, UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from devhost.dotnet_time import json_text
@@ -71,7 +71,7 @@ class StatusBlob:
             return None
         try:
             return ScheduleStatus.of(json.loads(blob.content))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             _log.warning("The status in the blob %s cannot be read and is made anew: %r", self._name, error)
             return None
 
@@ -88,4 +88,6 @@ def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.year == 1:  # which its offset might take out of what Python can count
         return NEVER
+    if moment.year == MAXYEAR:
+        raise ValueError(f"nothing comes after {text}")
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

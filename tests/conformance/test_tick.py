@@ -60,6 +60,11 @@ def test_a_failure_is_shown_and_is_exit_code_1(host, capsys):
     assert capsys.readouterr().out == "leap: Failed: ValueError: no leap year\n"
 
 
+def test_a_moment_out_of_range_is_said(host, capsys):
+    assert tick(host, "leap", "--at", "9999-12-31T23:59:59-14:00") == 1
+    assert "The host answered 400: The time '9999-12-31T23:59:59-14:00' is out of range." in capsys.readouterr().err
+
+
 def test_it_leaves_the_status_of_the_timer_alone(host):
     before = host.post("/admin/functions/leap", json={"input": ""})
     assert tick(host, "leap", "--at", "2040-02-29T00:00:00+01:00") == 0

@@ -166,11 +166,12 @@ async def test_a_status_that_cannot_be_read_is_made_anew(azurite, caplog):
     async with running(azurite.connection_string, timer_app(seen_by(seen)), host_id=host_id) as host:
         await host.drain()
         name = f"timers/{host_id}/Host.Functions.work/status"
-        await host.storage.blob_service().write(HOSTS_CONTAINER, name, b"{}")
-        await host.listeners[0].stop()
-        await host.listeners[0].start()
-        await host.drain()
-        assert (await stored(host))["Next"]
+        for content in (b"{}", b"[" * 100_000):
+            await host.storage.blob_service().write(HOSTS_CONTAINER, name, content)
+            await host.listeners[0].stop()
+            await host.listeners[0].start()
+            await host.drain()
+            assert (await stored(host))["Next"]
     assert "cannot be read and is made anew" in caplog.text
     assert seen == []
 

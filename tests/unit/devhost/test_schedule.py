@@ -34,6 +34,12 @@ def test_a_point_in_time_is_not_lost_in_spring():
     ]
 
 
+def test_several_points_in_the_skipped_hour_all_come_an_hour_later():
+    assert fires("0 0,30 2 * * *", SPRING - timedelta(hours=3), 3) == [
+        "29. 03:00+0200", "29. 03:30+0200", "30. 02:00+0200"
+    ]  # fmt: skip
+
+
 def test_a_point_in_time_fires_once_in_autumn():
     assert fires("0 30 2 * * *", AUTUMN - timedelta(days=1), 3) == [
         "25. 02:30+0200",

@@ -95,7 +95,11 @@ async def test_what_is_not_settled_is_looked_at_again_and_holds_the_watermark_ba
     assert scene.saved == f"{START - timedelta(milliseconds=1):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"LatestScan": "yesterday"}', b'{"LatestScan": null}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b'{"LatestScan": "yesterday"}', b'{"LatestScan": null}', b"[" * 100_000,
+     b'{"LatestScan": "0001-01-01T00:00:00Z"}', b'{"LatestScan": "9999-12-31T23:59:59-10:00"}'],
+)  # fmt: skip
 async def test_a_state_that_cannot_be_read_counts_as_none(scene, content, caplog):
     scene.blobs.put(HOSTS_CONTAINER, STATE, content)
     scene.blobs.put("inbox", "a", age=timedelta(days=1))

@@ -46,3 +46,9 @@ def test_a_changed_schedule_is_not_past_due(last):
     changed = status.checked(DAILY, NOON)
     assert (changed.last, changed.next) == (NEVER, DAILY.next(NOON))
     assert changed.checked(DAILY, NOON) == changed
+
+
+@pytest.mark.parametrize("last", ["9999-12-31T23:59:59.9999999-10:00", "9999-12-31T23:59:59Z"])
+def test_a_status_after_which_nothing_comes_is_none(last):
+    with pytest.raises(ValueError, match="9999"):
+        ScheduleStatus.of({"Last": last, "Next": last, "LastUpdated": last})
