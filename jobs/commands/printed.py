@@ -35,6 +35,12 @@ def as_fields(title: str, fields: dict[str, Any]) -> None:
     as_table(title, ("Field", "Value"), [(name, value) for name, value in fields.items() if value is not None])
 
 
+def as_lines(lines: Iterable[str]) -> None:
+    """Each as it is, on a line of its own however long it is."""
+    for line in lines:
+        print(_shown(line))
+
+
 def _shown(value: Any) -> str:
     """The value on one line, with nothing in it that could command a terminal."""
     if value is None:

@@ -61,6 +61,15 @@ class TestShow:
         assert "\x1b" not in out and "[red]boo[/red]" in out
 
 
+    def test_links_are_on_lines_of_their_own(self, api, capsys):
+        links = [f"http://127.0.0.1/{name}?{'x' * 300}" for name in ("one", "two")]
+        files = [{"blob": f"reports/{number}", "url": url} for number, url in enumerate(links)]
+        api.job("order/A-1", "Completed", result={"files": files})
+        out = ran(capsys, "show", "order/A-1")[1]
+        assert out.splitlines()[-2:] == links
+        assert "reports/1" in out and out.count("http://") == 2
+
+
 class TestCancel:
     def test_it_asks(self, api, capsys):
         api.answers["POST /api/jobs/order/A-1/cancel"] = 202, {"kind": "order", "id": "A-1", "status": "Running"}
