@@ -12,7 +12,7 @@ demo: .venv/ready node_modules/ready   ## real orders through the app, and what 
 	$(BIN)/python -m demo
 
 test: .venv/ready node_modules/ready   ## unit, integration, conformance and acceptance tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: .venv/bench node_modules/ready  ## devhost beside its peers and the floor
 	$(BIN)/python -m bench $(ARGS)
