@@ -11,6 +11,7 @@ import azure.durable_functions as df
 from jobs import (
     bulk,
     clock,
+    import_earlier,
     import_file,
     import_hand_over,
     import_identity,
@@ -36,7 +37,11 @@ LARGEST_FILE = 256 * 1024 * 1024
 """Bytes: 100,000 rows of more than two and a half thousand each."""
 PIECE = 4 * 1024 * 1024
 """Bytes of a file that are in memory at once while it is scanned."""
-CHANGED = "this line was ordered before with other content: upload what is new under another name"
+LONGER = 4.0
+"""The factor from one try to the next, in seconds, to wait for another import of the same file: 4, 16 … 1024."""
+ADVICE = "upload it in a file of its own, under a new name and with only the new rows"
+CHANGED = f"this line was ordered before with other content: if the row is one more order, {ADVICE}"
+REPEATED = "the same order was made before as line %s of this file: if it is meant once more, " + ADVICE
 
 
 class FileTooLargeError(PermanentError):
@@ -59,9 +64,11 @@ async def report_import(call: dict) -> dict:
 
 
 async def scan(call: Call) -> dict[str, int]:
-    """Read the file once, and keep the plan of its chunks. Input: `name`, `etag`. Returns how many `rows` and `chunks`.
+    """Read the file, and keep the plan of its chunks. Input: `name`, `etag`. Returns how many `rows` and `chunks`.
 
-    Raises BlobChangedError, FileTooLargeError, and the PermanentErrors of `jobs.import_file` and `jobs.import_header`.
+    It is read once more if other content came before under its identity, to know which rows were ordered then.
+    Raises BlobChangedError, FileTooLargeError, ImportUnderWayError, and the PermanentErrors of `jobs.import_file` and
+    `jobs.import_header`.
     """
     scanner = import_file.Scanner(settings().import_rows_per_chunk)
     async for piece in _pieces(call.input["name"], call.input["etag"]):
@@ -69,7 +76,10 @@ async def scan(call: Call) -> dict[str, int]:
         await asyncio.to_thread(scanner.feed, piece)
     plan = await asyncio.to_thread(scanner.finish)
     identity = await import_identity.of(call.input["name"], plan.digest)
-    await import_store.keep_plan(call.job, plan, identity=identity, begin=ledger.written(clock.now()))
+    more: dict[str, Any] = {"identity": identity, "begin": ledger.written(clock.now())}
+    if await import_identity.take_turn(identity, plan.digest, call.job, wait=LONGER**call.attempt):
+        more["earlier"] = await _keep_earlier(call, plan, identity)
+    await import_store.keep_plan(call.job, plan, **more)
     return {"rows": plan.rows, "chunks": len(plan.chunks)}
 
 
@@ -83,12 +93,22 @@ async def take_chunk(call: Call) -> dict[str, int]:
     plan, kept = await import_store.read_plan(call.job)
     chunk = plan.chunks[number]
     data = await _read(call.input["name"], call.input["etag"], chunk.offset, chunk.length)
-    source = uploads.source_of(SOURCE, call.input["name"])
-    about = (kept["identity"], call.job.correlation_id, source)
-    orders, faults = await asyncio.to_thread(_orders, plan, chunk, data, about)
+    earlier = await import_store.read_earlier(call.job, kept["earlier"][number]) if "earlier" in kept else {}
+    good, faults = await asyncio.to_thread(_orders, plan, chunk, data, _about(call, kept["identity"]))
+    orders = [each for each in good if each[1] not in earlier]
     entered = await _enter(call, chunk, [job for _, _, job in orders])
     begin, to_begin = datetime.fromisoformat(kept["begin"]), []
     accepted = ordered_before = 0
+    for row, line, job in good:
+        if not (was := earlier.get(line)):
+            continue
+        if was.is_more:
+            faults.append(Fault(line, "", REPEATED % was.before))
+            continue
+        ordered_before += 1
+        if was.is_pending:
+            ref = replace(job.ref, id=import_rows.id_of(kept["identity"], was.before))
+            to_begin.append((ref, import_hand_over.due(begin, row)))
     for (row, line, job), found in zip(orders, entered, strict=True):
         if found.digest != job.digest:
             faults.append(Fault(line, "", CHANGED))
@@ -115,6 +135,26 @@ async def report(call: Call) -> dict[str, Any]:
     complete = call.input["complete"]
     about = {"file": f"{SOURCE}/{call.input['name']}", "complete": complete}
     return await import_report.write(call.job, call.input["chunks"], may_lack=not complete, about=about)
+
+
+async def _keep_earlier(call: Call, plan: Plan, identity: str) -> list[list[int]]:
+    """Find which rows were ordered before as other lines, and keep it. Returns where it is, by chunk."""
+    earlier = import_earlier.Earlier()
+    await earlier.read(identity, but=import_store.claims_of(call.job))
+    about = _about(call, identity)
+    for chunk in plan.chunks:
+        data = await _read(call.input["name"], call.input["etag"], chunk.offset, chunk.length)
+        earlier.see(await asyncio.to_thread(_digests, plan, chunk, data, about))
+    return await import_store.keep_earlier(call.job, await asyncio.to_thread(earlier.by_chunk, plan.chunks))
+
+
+def _digests(plan: Plan, chunk: Chunk, data: bytes, about: tuple[str, str, str]) -> list[tuple[int, str]]:
+    return [(line, job.digest) for _, line, job in _orders(plan, chunk, data, about)[0]]
+
+
+def _about(call: Call, identity: str) -> tuple[str, str, str]:
+    """What the orders of an import have in common: identity, correlation id, source."""
+    return identity, call.job.correlation_id, uploads.source_of(SOURCE, call.input["name"])
 
 
 async def _enter(call: Call, chunk: Chunk, jobs: list[Job]) -> list[Entered]:

@@ -1,8 +1,9 @@
 """Files of orders: cut into records while they stream by, and planned as chunks that can be read alone.
 
 A record is one row: a line of JSON Lines, or of CSV with as many lines as its quoted fields have. Lines end with LF or
-CRLF, the last one also with the end of the file; empty lines are skipped. The text is UTF-8, with or without a byte
-order mark. What a file is, its first character says, not its name: `{` begins JSON Lines, anything else is CSV.
+CRLF, the last one also with the end of the file. Empty lines are skipped, in CSV also those of nothing but delimiters,
+which a spreadsheet writes below its rows. The text is UTF-8, with or without a byte order mark. What a file is, its
+first character says, not its name: `{` begins JSON Lines, anything else is CSV.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MOST_LINES = 9_999_999
 """As many as the number of a line in an id has digits for."""
 
 _BYTE_ORDER_MARK = codecs.BOM_UTF8
-_EMPTY_LINES = re.compile(rb"(?:[ \t\r\f\v]*+\n)*+")
+_BLANKS = b" \t\r\f\v"
 _FIELD = rb'(?:"[^"]*+(?:""[^"]*+)*+"[^DELIMITER\n]*+|(?!")[^DELIMITER\n]*+)'
 """A quote counts only as the first character of a field; inside quotes it is doubled."""
 
@@ -83,6 +84,8 @@ class Splitter:
         self._line = line
         self._offset = offset
         self._rest = b""
+        self._nothing = _BLANKS + (delimiter or "").encode()
+        self._empty_lines = re.compile(rb"(?:[%b]*+\n)*+" % self._nothing)
         self._quoted: re.Pattern[bytes] | None = None
         if delimiter:
             one = _FIELD.replace(b"DELIMITER", delimiter.encode())
@@ -100,7 +103,7 @@ class Splitter:
     def finish(self) -> Iterator[Record]:
         """The last record, if the file does not end with a line end."""
         rest, self._rest = self._rest, b""
-        if rest.strip():
+        if rest.strip(self._nothing):
             yield self._record(rest)
 
     def _record(self, data: bytes) -> Record:
@@ -111,7 +114,7 @@ class Splitter:
 
     def _skip(self, buffer: bytes, begin: int) -> int:
         """Where the lines end that are empty from there on."""
-        end = _EMPTY_LINES.match(buffer, begin).end()
+        end = self._empty_lines.match(buffer, begin).end()
         self._line += buffer.count(b"\n", begin, end)
         self._offset += end - begin
         return end

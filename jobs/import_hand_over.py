@@ -26,7 +26,7 @@ def due(begin: datetime, row: int) -> datetime:
     """When the order of a row (from 0) is to begin, in an import that began at `begin`. Raises SettingMissingError."""
     rate = settings().import_orders_per_second
     if rate <= 0:
-        raise SettingMissingError("the app setting IMPORT_ORDERS_PER_SECOND must be more than 0: leave it out for 20")
+        raise SettingMissingError("the app setting IMPORT_ORDERS_PER_SECOND must be more than 0: leave it out for 10")
     return begin + timedelta(seconds=row / rate)
 
 

@@ -2,20 +2,31 @@
 
 It is that of the file's name, unless the same content came before under another name; then it is the one that content
 had. A corrected file keeps the identity that its name has had since the first time, even if that came from another
-name. Table `imports`: a row for each content and one for each name, inserted if absent.
+name.
+
+Table `imports`: a row for each content and one for each name, inserted if absent; and one for each identity, which says
+whose turn it is: two imports of one identity at once could not know what the other orders.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import TableEntity, UpdateMode
 
 from jobs import ledger
 from jobs.clients import clients
+from jobs.errors import JobNotFoundError, TransientError
+from jobs.ledger import JobRef
 
 TABLE = "imports"
 ROW = "identity"
+
+
+class ImportUnderWayError(TransientError):
+    """Another import of the same identity has not ended."""
 
 
 async def of(name: str, digest: str) -> str:
@@ -24,6 +35,54 @@ async def of(name: str, digest: str) -> str:
     hashed = sha256(name.encode()).hexdigest()
     named = await _keep(f"name-{hashed}", known or hashed[:16])
     return known or await _keep(digest, named)
+
+
+async def take_turn(identity: str, digest: str, job: JobRef, *, wait: float) -> bool:
+    """Make this import the only one of its identity until its job has ended. Harmless to repeat.
+
+    Returns whether another content came before under the identity. Raises ImportUnderWayError, to be tried again after
+    `wait` seconds.
+    """
+    table, key = clients().table(TABLE), f"turn-{identity}"
+    row = {"PartitionKey": key, "RowKey": ROW, "identity": identity, "job": job.id, "digest": digest, "mixed": False}
+    while True:
+        row["importedAt"] = ledger.now()
+        try:
+            found = await table.get_entity(key, ROW)
+        except ResourceNotFoundError:
+            try:
+                await table.create_entity(row)
+                return False
+            except ResourceExistsError:
+                continue
+        if await _is_under_way(found, job):
+            raise ImportUnderWayError(
+                f"order-import/{found['job']} is about the same file and has not ended: if waiting for it does not "
+                "help, see why, and replay this import then",
+                retry_after=wait,
+            )
+        row["mixed"] = found["mixed"] or found["digest"] != digest
+        try:
+            # Written even if it says the same, so that whoever has read it before does not take the turn as well.
+            await table.update_entity(
+                row,
+                mode=UpdateMode.REPLACE,
+                etag=found.metadata["etag"],
+                match_condition=MatchConditions.IfNotModified,
+            )
+            return row["mixed"]
+        except (ResourceModifiedError, ResourceNotFoundError):
+            continue
+
+
+async def _is_under_way(found: TableEntity, job: JobRef) -> bool:
+    """Whether another import has the turn."""
+    if found["job"] == job.id:
+        return False
+    try:
+        return not (await ledger.get(job.kind, found["job"])).is_final
+    except JobNotFoundError:
+        return False
 
 
 async def _find(key: str) -> str | None:

@@ -49,6 +49,12 @@ def id_of(identity: str, line: int) -> str:
     return f"{identity}-{line:0{DIGITS}}"
 
 
+def line_of(id: str, identity: str) -> int | None:
+    """The line that the id of an order of that file names; None when it is no such id."""
+    line = id.removeprefix(f"{identity}-")
+    return int(line) if len(line) == DIGITS and line.isdecimal() else None
+
+
 def read(plan: Plan, record: Record, identity: str, correlation_id: str, source: str) -> Job:
     """The order in a row. Raises InvalidInputError, whose fields are named as in the file, and NotAJobError."""
     input = _of_csv(plan.table, record.data) if plan.table else _of_json(record.data)

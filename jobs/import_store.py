@@ -1,8 +1,8 @@
 """What an import keeps while it runs: blobs in the container `claims`, below `order-import/<job>/`.
 
-`plan.json` and `part-<chunk>.json` are for itself, and go when its report is written. `<line>-<digest>.jsonl` holds the
-inputs of a chunk's orders, and must stay as long as any of these orders may need it: its metadata name the `first` and
-the `last`.
+`plan.json`, `earlier.json` and `part-<chunk>.json` are for itself, and go when its report is written.
+`<line>-<digest>.jsonl` holds the inputs of a chunk's orders, and must stay as long as any of these orders may need it:
+its metadata name the `first` and the `last`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from azure.storage.blob.aio import ContainerClient
 from jobs import claim_check, strict_json
 from jobs.clients import clients
 from jobs.errors import PermanentError
+from jobs.import_earlier import Was
 from jobs.import_file import Chunk, Plan
 from jobs.import_header import Table
 from jobs.import_rows import DIGITS, Fault
@@ -51,6 +52,29 @@ async def read_plan(job: JobRef) -> tuple[Plan, dict[str, Any]]:
     table = stored["table"] and Table(**stored["table"])
     chunks = [Chunk(*each) for each in stored["chunks"]]
     return Plan(table, stored["digest"], stored["rows"], chunks), stored
+
+
+async def keep_earlier(job: JobRef, chunks: Sequence[Sequence[Was]]) -> list[list[int]]:
+    """Keep what was ordered before, chunk by chunk. Returns offset and length of each, for `read_earlier`."""
+    content, places = bytearray(), []
+    for rows in chunks:
+        part = strict_json.canonical(rows) if rows else b""
+        places.append([len(content), len(part)])
+        content += part
+    await _container().upload_blob(_working(job, "earlier"), bytes(content), overwrite=True)
+    return places
+
+
+async def read_earlier(job: JobRef, place: Sequence[int]) -> dict[int, Was]:
+    """What of one chunk was ordered before, by its line now. Raises ImportDataLostError."""
+    offset, length = place
+    if not length:
+        return {}
+    try:
+        download = await _container().download_blob(_working(job, "earlier"), offset=offset, length=length)
+    except ResourceNotFoundError:
+        raise ImportDataLostError("what the import knew of earlier orders is gone: upload the file again") from None
+    return {row[0]: Was(*row) for row in json.loads(await download.readall())}
 
 
 async def keep_inputs(job: JobRef, line: int, inputs: Sequence[bytes], first: str, last: str) -> list[str]:
@@ -86,8 +110,8 @@ async def read_part(job: JobRef, chunk: int) -> tuple[dict[str, int], list[list[
 
 
 async def forget(job: JobRef, chunks: int) -> None:
-    """Throw away the plan, and what the first so many chunks had to report."""
-    names = [_working(job, "plan"), *(_part(job, number) for number in range(chunks))]
+    """Throw away the plan, what was ordered before, and what the first so many chunks had to report."""
+    names = [_working(job, "plan"), _working(job, "earlier"), *(_part(job, number) for number in range(chunks))]
     for start in range(0, len(names), AT_ONCE):
         await asyncio.gather(*map(_forget, names[start : start + AT_ONCE]))
 

@@ -69,7 +69,7 @@ class Settings:
     """How long that link works, at most seven days (see `jobs.results`)."""
     nightshift_url: str = "http://localhost:7071"
     nightshift_key: str | None = None
-    import_orders_per_second: float = 20.0
+    import_orders_per_second: float = 10.0
     """So many orders of one import are begun in a second, so that it leaves room for others."""
     import_rows_per_chunk: int = 500
     """So many rows of an import are taken in one step."""

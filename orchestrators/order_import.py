@@ -1,7 +1,8 @@
 """An import of orders: the file is planned, its parts are taken one after the other, and a report is written.
 
-A part is a sub-orchestration of a few chunks, so that the history of each stays small. What was accepted stays
-accepted, also when the import ends early: the report and the result then say what was.
+A part is a sub-orchestration of the chunks that are taken at once, so that the history of each stays small and a cancel
+has to wait for one part only. What was accepted stays accepted, also when the import ends early: the report and the
+result then say what was.
 """
 
 from datetime import datetime
@@ -17,8 +18,7 @@ from jobs.saga import Saga
 blueprint = df.Blueprint()
 
 PLAN = (scan_import, import_chunk, report_import)
-CHUNKS_IN_PART = 8
-WINDOW = 4
+CHUNKS_IN_PART = 4
 PATIENT = RetryPolicy(attempts=12)
 """It outlasts five minutes without Service Bus or storage: a file would have to be uploaded again."""
 
@@ -65,7 +65,7 @@ def take_part(context: df.DurableOrchestrationContext):
         chunk = {"name": input["name"], "etag": input["etag"], "chunk": number}
         calls.append((import_chunk, {"job": given["job"], "step": f"import_chunk.{number}", "input": chunk}))
     try:
-        outcomes = yield from retry.call_each(context, calls, PATIENT, window=WINDOW, deadline=deadline)
+        outcomes = yield from retry.call_each(context, calls, PATIENT, deadline=deadline)
     except JobError as error:
         return {"rows": 0, "error": error.to_dict()}
     errors = [outcome["error"] for outcome in outcomes if "error" in outcome]

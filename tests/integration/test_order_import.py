@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import sqlite3
 import sys
@@ -13,6 +14,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from jobs.import_file import MOST_ROWS
+from jobs.settings import Settings
+from orchestrators.order_import import CHUNKS_IN_PART
 from tests.integration.bus_seen import Bus
 from tests.integration.importing import Imports, counts, identity, row, table
 from tests.integration.jobs_seen import PIECES, PRICE, fresh
@@ -101,7 +105,7 @@ def test_all_orders_of_a_small_file(imports, bus: Bus):
 
 @pytest.fixture
 def halfway(monkeypatch) -> Callable[..., str]:
-    """Imports 200 rows, ten a step, and does something before the second 80 of them are taken: the job's id."""
+    """Imports 200 rows, ten a step, and does something before the third 40 of them are taken: the job's id."""
 
     def run(there: Imports, name: str, act: Callable[[str], object]) -> str:
         held, go_on = threading.Event(), threading.Event()
@@ -135,9 +139,12 @@ def test_cancelled_halfway(imports, halfway):
         assert there.shop.post(f"/api/jobs/order-import/{id}/cancel").status_code == 202
 
     status = there.jobs.ended(halfway(there, name, cancel), "order-import")
-    assert (status["status"], counts(status)) == ("Cancelled", [160, 160, 0, 0])
-    assert set(there.orders(identity(name))) == set(range(2, 162))
+    assert (status["status"], counts(status)) == ("Cancelled", [120, 120, 0, 0])
+    assert set(there.orders(identity(name))) == set(range(2, 122))
     assert there.summary(status)["complete"] is False
+    # What the largest file costs by these numbers: three parts are done, and all else happens once.
+    parts = math.ceil(MOST_ROWS / Settings.import_rows_per_chunk / CHUNKS_IN_PART)
+    assert parts >= 50 and largest_history(there.shop) / 3 * parts < 1000
 
 
 def test_replaced_halfway(imports, halfway, bus: Bus):
@@ -153,6 +160,9 @@ def test_replaced_halfway(imports, halfway, bus: Bus):
     assert there.summary(old)["complete"] is False
     (letter,) = bus.dead()
     assert letter.reason == "BlobChanged"
+    there.begin(newer[0])
+    # It may have to wait until the old one has ended.
+    there.shop.advance(minutes=1)
     new = there.jobs.ended(there.begin(newer[0]), "order-import")
     assert (new["status"], counts(new)) == ("Completed", [100, 20, 80, 0])
 

@@ -83,6 +83,16 @@ def test_lines_are_counted_as_an_editor_counts_them():
     assert [line for line, _ in rows(scan(content), content)] == [3, 7, 10]
 
 
+@pytest.mark.parametrize("cuts", [[], list(range(0, 300, 5))])
+def test_rows_of_nothing_but_delimiters_are_none(cuts):
+    """Excel writes them below the rows of a table."""
+    head = HEADER.replace(b",", b";")
+    content = head + b"; ;;\r\na;b\r\n;;;;;;\r\n;,\n;;;;;;\r\nc;\n" + b";;;;;;\r\n" * 20 + b";;\t;"
+    plan = scan(content, cuts, 2)
+    assert rows(plan, content) == [(3, b"a;b\r\n"), (5, b";,\n"), (7, b"c;\n")]
+    assert len(rows(scan(b"{}\n,,\n;;\n"), b"{}\n,,\n;;\n")) == 3
+
+
 def test_chunks_are_bounded_in_rows_and_bytes():
     content = HEADER + b"a\n" * 7
     assert [chunk.count for chunk in scan(content, rows_per_chunk=3).chunks] == [3, 3, 1]
@@ -96,7 +106,7 @@ def test_chunks_are_bounded_in_rows_and_bytes():
     ("content", "type", "words"),
     [
         (b"", "NoRows", "no row"),
-        (HEADER + b"\n \r\n", "NoRows", "no row"),
+        (HEADER + b"\n \r\n,,,,,,\r\n", "NoRows", "no row"),
         (b"caf\xe9,x\n", "NotText", "UTF-8"),
         (HEADER + b"a\xff\n", "NotText", "UTF-8"),
         (HEADER + b"a\n\xe2\x82", "NotText", "UTF-8"),
