@@ -117,9 +117,10 @@ async def renewed(book: Book, rows: str, file: File) -> File:
 async def test_a_scan_that_is_repeated_late_knows_what_is_its_own(bus):
     book = Book()
     await book.take("abcd")
-    file = await book.upload("bcdaefgh")
+    file = await book.upload("bcdaefge")
     await imports.scan(file.call())
-    for chunk in (0, 2, 3):
+    # Of two new rows that are alike, only one has become an order by then.
+    for chunk in (0, 2):
         await imports.take_chunk(file.call(chunk=chunk))
     assert counts(await file.take()) == [8, 4, 4, 0]
     assert await book.orders() == [1, 2, 3, 4, 5, 6, 7, 8]
