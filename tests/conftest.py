@@ -28,8 +28,9 @@ pytest_plugins = ["devhost.testing"]
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMERS = ("nightly_sales_report", "nightly_retention", "watchdog")
-WITHOUT_TIMERS = {f"AzureWebJobs.{name}.Disabled": "true" for name in TIMERS}
-"""Virtual time may pass by days: a shop's test has the timers run that are about timers, by settings of its own."""
+BLOB_DOORS = ("take_photo", "take_order_import")
+WITH_BLOBS = {f"AzureWebJobs.{name}.Disabled": "0" for name in BLOB_DOORS}
+"""Settings for a shop that takes files."""
 
 # The tests start some hundred hosts and processes: they share compiled modules, even where Python is told to keep none.
 sys.dont_write_bytecode = False
@@ -124,8 +125,9 @@ def impatience() -> Iterator[None]:
 
 
 _STILL = {
-    # Most tests want no watchdog each minute that they advance; `open_shop(**{"AzureWebJobs.watchdog.Disabled": "0"})`.
-    **{f"AzureWebJobs.{name}.Disabled": "1" for name in ("nightly_sales_report", "nightly_retention", "watchdog")},
+    # Most tests want no watchdog each minute that they advance, and nobody who looks for new blobs whenever they wait:
+    # `open_shop(**{"AzureWebJobs.watchdog.Disabled": "0"})`, `open_shop(**WITH_BLOBS)`.
+    **{f"AzureWebJobs.{name}.Disabled": "1" for name in (*TIMERS, *BLOB_DOORS)},
     # The blobs of tests that went before are not new to this one.
     "AzureFunctionsWebHost__hostid": "shop",
 }

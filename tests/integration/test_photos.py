@@ -14,6 +14,7 @@ from azure.storage.blob import BlobServiceClient
 
 from jobs import uploads
 from samples.photos.sample_set import PLACE, Sample, sample_set
+from tests.conftest import WITH_BLOBS
 from tests.integration.jobs_seen import Jobs, fresh
 from tests.pictures import HOSTILE, check_thumbnail, expected_size
 
@@ -48,6 +49,11 @@ class Photos:
 
     def close(self) -> None:
         self._service.close()
+
+
+@pytest.fixture
+def shop(open_shop):
+    return open_shop(**WITH_BLOBS)
 
 
 @pytest.fixture
