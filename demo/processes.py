@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 
 ROOT = Path(__file__).resolve().parents[1]
+_chance = random.SystemRandom()  # which nobody seeds: two processes do not come to the same port
 
 
 class StartError(Exception):
@@ -119,10 +121,12 @@ def run_to_end(name: str, command: Sequence[str], env: Mapping[str, str]) -> str
 
 
 def free_port() -> int:
-    """A port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nothing listens on, and that no system gives out by itself: so it is still free after a restart."""
+    while True:
+        port = _chance.randrange(20_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def end_on_signals() -> None:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from azure.data.tables import TableServiceClient
+from azure.data.tables import TableClient, TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from sandbox.in_process import Sandbox
@@ -194,12 +194,17 @@ async def _close(clients: Any) -> None:
 
 @pytest.fixture
 def no_alerts(azurite) -> Iterator[None]:
-    """None that this test has raised is active in another's."""
-    yield
+    """None that another test has raised is active in this one, and none of this one in another."""
     with TableServiceClient.from_connection_string(azurite.connection_string) as service:
         table = service.create_table_if_not_exists("alerts")
-        for row in list(table.list_entities()):
-            table.delete_entity(row)
+        _clear_table(table)
+        yield
+        _clear_table(table)
+
+
+def _clear_table(table: TableClient) -> None:
+    for row in list(table.list_entities()):
+        table.delete_entity(row)
 
 
 @pytest.fixture

@@ -235,7 +235,7 @@ class TestTheList:
             assert name in assert_problem(answer, 400, described)["detail"]
 
 
-def test_health_names_all_that_the_app_needs(shop):
+def test_health_names_all_that_the_app_needs(no_alerts, shop):
     answer = shop.get("/api/health")
     body = answer.json()
     assert (answer.status_code, body["status"], body["missing"]) == (200, "ok", [])
