@@ -1,4 +1,4 @@
-"""What tests of commands share: an HTTP API that answers as it was told to."""
+"""What tests of commands share: storage, and an HTTP API that answers as it was told to."""
 
 from __future__ import annotations
 
@@ -42,6 +42,16 @@ class FakeApi:
         if isinstance(answer, list):
             return answer.pop(0) if len(answer) > 1 else answer[0]
         return answer
+
+
+@pytest.fixture
+def at_azurite(azurite, monkeypatch, tmp_path) -> Iterator[None]:
+    """Commands work with Azurite, and find no local.settings.json."""
+    monkeypatch.setenv("AzureWebJobsStorage", azurite.connection_string)
+    monkeypatch.chdir(tmp_path)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
 
 
 @pytest.fixture

@@ -21,13 +21,7 @@ from jobs.settings import settings
 from tests.orders import order
 
 
-@pytest.fixture(autouse=True)
-def _storage(azurite, monkeypatch, tmp_path):
-    monkeypatch.setenv("AzureWebJobsStorage", azurite.connection_string)
-    monkeypatch.chdir(tmp_path)
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
+pytestmark = pytest.mark.usefixtures("at_azurite")
 
 
 @pytest.fixture

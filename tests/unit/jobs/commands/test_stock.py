@@ -13,13 +13,7 @@ from jobs.settings import settings
 from tests.orders import article
 
 
-@pytest.fixture(autouse=True)
-def _storage(azurite, monkeypatch, tmp_path):
-    monkeypatch.setenv("AzureWebJobsStorage", azurite.connection_string)
-    monkeypatch.chdir(tmp_path)
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
+pytestmark = pytest.mark.usefixtures("at_azurite")
 
 
 def listed(capsys) -> dict[str, dict]:
