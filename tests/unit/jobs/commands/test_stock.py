@@ -12,7 +12,6 @@ from jobs.commands.program import main
 from jobs.settings import settings
 from tests.orders import article
 
-
 pytestmark = pytest.mark.usefixtures("at_azurite")
 
 

@@ -10,8 +10,6 @@ from azure.storage.blob import ContainerClient
 
 from jobs import uploads
 from jobs.commands.program import main
-from jobs.settings import settings
-
 
 pytestmark = pytest.mark.usefixtures("at_azurite")
 
