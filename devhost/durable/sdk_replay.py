@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import sys
+import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 _EVENT_MODULE = "azure.durable_functions.models.history.HistoryEvent"
 _EXECUTOR_MODULE = "azure.durable_functions.models.TaskOrchestrationExecutor"
@@ -29,12 +30,15 @@ def quicken_replay() -> None:
 
 
 def _quick_parser(parse: Callable[[str], datetime]) -> Callable[[str], datetime]:
-    zone = parse("2000-01-01T00:00:00Z").tzinfo  # a class of dateutil's, which one depends on the machine's time zone
+    @functools.cache
+    def zone(_names: tuple[str, str]) -> tzinfo | None:
+        """A class of dateutil's: which one depends on the time zone of the process, and hosts set that of their app."""
+        return parse("2000-01-01T00:00:00Z").tzinfo
 
     @functools.wraps(parse)
     def quick(text: str) -> datetime:
         if not text.endswith("Z"):
             return parse(text)
-        return datetime.fromisoformat(text).replace(tzinfo=zone)
+        return datetime.fromisoformat(text).replace(tzinfo=zone(time.tzname))
 
     return quick

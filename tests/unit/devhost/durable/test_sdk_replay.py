@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -28,6 +29,14 @@ def test_timestamps_are_read_as_the_sdk_reads_them(text: str) -> None:
     quicken_replay()
     ours, theirs = HistoryEvent(12, -1, False, text).timestamp, parse(text)
     assert (ours, repr(ours.tzinfo)) == (theirs, repr(theirs.tzinfo))
+
+
+def test_they_are_also_after_the_time_zone_has_changed(monkeypatch) -> None:
+    quicken_replay()
+    for names in (("CET", "CEST"), ("UTC", "UTC"), ("CET", "CEST")):
+        monkeypatch.setattr(time, "tzname", names)
+        text = "2026-01-01T00:00:00.1234567Z"
+        assert repr(HistoryEvent(12, -1, False, text).timestamp.tzinfo) == repr(parse(text).tzinfo)
 
 
 def test_the_parser_is_replaced_once() -> None:
