@@ -52,7 +52,13 @@ class Photos:
 
 
 @pytest.fixture
-def shop(open_shop):
+def shop(open_shop, azurite):
+    """A shop that takes files, and finds none that other tests have left."""
+    with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
+        for name in uploads.KINDS:
+            container = service.get_container_client(name)
+            for blob in list(container.list_blob_names()) if container.exists() else ():
+                container.delete_blob(blob)
     return open_shop(**WITH_BLOBS)
 
 
