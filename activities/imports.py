@@ -1,7 +1,7 @@
 """Imports of orders: a file in `order-imports` is planned, its chunks become orders, a report is written."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -25,9 +25,11 @@ from jobs.bulk import Entered
 from jobs.call import Call, outcome
 from jobs.clients import clients
 from jobs.errors import InvalidInputError, NotAJobError, PermanentError
+from jobs.import_earlier import Was
 from jobs.import_file import Chunk, Plan, Record
 from jobs.import_rows import Fault
 from jobs.job import Job
+from jobs.ledger import JobRef
 from jobs.settings import settings
 
 blueprint = df.Blueprint()
@@ -42,6 +44,10 @@ LONGER = 4.0
 ADVICE = "upload it in a file of its own, under a new name and with only the new rows"
 CHANGED = f"this line was ordered before with other content: if the row is one more order, {ADVICE}"
 REPEATED = "the same order was made before as line %s of this file: if it is meant once more, " + ADVICE
+
+
+Row = tuple[int, int, Job]
+"""A good row: its number among the rows of the file, its line, and the order that it is."""
 
 
 class FileTooLargeError(PermanentError):
@@ -95,20 +101,11 @@ async def take_chunk(call: Call) -> dict[str, int]:
     data = await _read(call.input["name"], call.input["etag"], chunk.offset, chunk.length)
     earlier = await import_store.read_earlier(call.job, kept["earlier"][number]) if "earlier" in kept else {}
     good, faults = await asyncio.to_thread(_orders, plan, chunk, data, _about(call, kept["identity"]))
+    begin = datetime.fromisoformat(kept["begin"])
     orders = [each for each in good if each[1] not in earlier]
     entered = await _enter(call, chunk, [job for _, _, job in orders])
-    begin, to_begin = datetime.fromisoformat(kept["begin"]), []
-    accepted = ordered_before = 0
-    for row, line, job in good:
-        if not (was := earlier.get(line)):
-            continue
-        if was.is_more:
-            faults.append(Fault(line, "", REPEATED % was.before))
-            continue
-        ordered_before += 1
-        if was.is_pending:
-            ref = replace(job.ref, id=import_rows.id_of(kept["identity"], was.before))
-            to_begin.append((ref, import_hand_over.due(begin, row)))
+    ordered_before, to_begin = _moved(good, earlier, kept["identity"], begin, faults)
+    accepted = 0
     for (row, line, job), found in zip(orders, entered, strict=True):
         if found.digest != job.digest:
             faults.append(Fault(line, "", CHANGED))
@@ -125,6 +122,28 @@ async def take_chunk(call: Call) -> dict[str, int]:
     counts = {"rows": chunk.count, "accepted": accepted, "orderedBefore": ordered_before, "bad": bad}
     await import_store.keep_part(call.job, number, counts, sorted(faults))
     return counts
+
+
+def _moved(
+    good: list[Row], earlier: Mapping[int, Was], identity: str, begin: datetime, faults: list[Fault]
+) -> tuple[int, list[tuple[JobRef, datetime]]]:
+    """Of the rows that were ordered as another line: how many have their order, and the orders that have not begun.
+
+    A row more than there are orders of its content is a fault.
+    """
+    ordered_before, to_begin = 0, []
+    for row, line, job in good:
+        was = earlier.get(line)
+        if was is None:
+            continue
+        if was.is_more:
+            faults.append(Fault(line, "", REPEATED % was.before))
+            continue
+        ordered_before += 1
+        if was.is_pending:
+            ref = replace(job.ref, id=import_rows.id_of(identity, was.before))
+            to_begin.append((ref, import_hand_over.due(begin, row)))
+    return ordered_before, to_begin
 
 
 async def report(call: Call) -> dict[str, Any]:
@@ -176,9 +195,9 @@ def _is_of(call: Call, found: Entered) -> bool:
 
 def _orders(
     plan: Plan, chunk: Chunk, data: bytes, about: tuple[str, str, str]
-) -> tuple[list[tuple[int, int, Job]], list[Fault]]:
+) -> tuple[list[Row], list[Fault]]:
     """The good rows of a chunk, each with its number and its line; and what is wrong with the others."""
-    orders: list[tuple[int, int, Job]] = []
+    orders: list[Row] = []
     faults: list[Fault] = []
     records: list[Record] = import_file.records(plan, chunk, data)
     for row, record in enumerate(records, chunk.row):

@@ -19,8 +19,8 @@ KINDS = {"photos": "photo", "order-imports": "order-import"}
 """The kind of job that a blob in each container becomes."""
 
 
-async def take(kind: str, container: str, name: str, durable: DurableOrchestrationClient) -> None:
-    """Make the newest version of a blob a job of that kind.
+async def take(container: str, name: str, durable: DurableOrchestrationClient) -> None:
+    """Make the newest version of a blob a job, of the kind that belongs to its container.
 
     What can never be a job (a name that breaks the input model) costs this one attempt. Returns when nothing is left to
     do, raises when the host should call again.
@@ -32,7 +32,7 @@ async def take(kind: str, container: str, name: str, durable: DurableOrchestrati
         telemetry.upload_ignored(source, "the blob is gone")
         return
     uploaded_at = ledger.written(found.last_modified)
-    fields = {**message(container, name, found.etag), "kind": kind}
+    fields = message(container, name, found.etag)
     try:
         job = parse(open_envelope({**fields, "enqueuedAt": uploaded_at}), source=source)
         await intake.submit(job, durable)

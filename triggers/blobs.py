@@ -18,10 +18,10 @@ SOURCE = settings().blob_trigger_source
 @blueprint.blob_trigger(arg_name="photo", path="photos/{name}", connection="AzureWebJobsStorage", source=SOURCE)
 @blueprint.durable_client_input(client_name="client")
 async def take_photo(photo: blob.BlobClient, client: df.DurableOrchestrationClient):
-    await uploads.take("photo", photo.container_name, photo.blob_name, client)
+    await uploads.take(photo.container_name, photo.blob_name, client)
 
 
 @blueprint.blob_trigger(arg_name="file", path="order-imports/{name}", connection="AzureWebJobsStorage", source=SOURCE)
 @blueprint.durable_client_input(client_name="client")
 async def take_order_import(file: blob.BlobClient, client: df.DurableOrchestrationClient):
-    await uploads.take("order-import", file.container_name, file.blob_name, client)
+    await uploads.take(file.container_name, file.blob_name, client)

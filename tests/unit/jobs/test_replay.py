@@ -307,7 +307,7 @@ async def test_a_blob_becomes_the_job_that_its_trigger_would_have_made(world, en
     assert (outcome.where, world.bus.letters(source=f"blob:{container}/{blob.blob_name}")) == ("storage:jobs", [])
     assert (await blob.get_blob_properties()).etag == uploaded["etag"]
     await world.receive_all()
-    await uploads.take(kind, container, blob.blob_name, world.durable)
+    await uploads.take(container, blob.blob_name, world.durable)
     [started] = world.durable.started.values()
     assert (world.durable.starts, started["job"]["kind"]) == (1, kind)
     assert started["input"] == {"name": blob.blob_name, "etag": uploaded["etag"]}

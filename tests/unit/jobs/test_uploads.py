@@ -26,7 +26,7 @@ async def test_a_version_is_a_job_and_the_same_one_each_time(storage, durable):
     name = f"{uuid4().hex}/cat.jpg"
     etag = await put(name)
     for _ in range(3):
-        await uploads.take("photo", "photos", name, durable)
+        await uploads.take("photos", name, durable)
     assert durable.starts == 1
     entry = await ledger.get("photo", uploads.message("photos", name, etag)["id"])
     assert entry.job.source == f"blob:photos/{name}"
@@ -39,14 +39,14 @@ async def test_the_same_bytes_once_more_are_another_version(storage, durable):
     name = uuid4().hex
     for _ in range(2):
         await put(name)
-        await uploads.take("photo", "photos", name, durable)
+        await uploads.take("photos", name, durable)
     assert durable.starts == 2
 
 
 async def test_each_container_has_its_kind(storage, durable):
     name = uuid4().hex
     await clients().container("order-imports").upload_blob(name, b"a,b")
-    await uploads.take("order-import", "order-imports", name, durable)
+    await uploads.take("order-imports", name, durable)
     [instance] = durable.started
     assert instance.startswith("order-import-")
 
@@ -54,7 +54,7 @@ async def test_each_container_has_its_kind(storage, durable):
 async def test_a_blob_that_is_gone_is_no_job(storage, durable, caplog):
     name = uuid4().hex
     with caplog.at_level("INFO", "nightshift"):
-        await uploads.take("photo", "photos", name, durable)
+        await uploads.take("photos", name, durable)
     assert durable.starts == 0
     [line] = [json.loads(record.message) for record in caplog.records if "UploadIgnored" in record.message]
     assert line["source"] == f"blob:photos/{name}"
@@ -64,7 +64,7 @@ async def test_a_name_that_no_job_can_have_is_buried_at_once(bus, durable):
     name = f"{uuid4().hex}\u2028cat.jpg"
     await put(name)
     for _ in range(2):
-        await uploads.take("photo", "photos", name, durable)
+        await uploads.take("photos", name, durable)
     [dead] = bus.letters(source=f"blob:photos/{name}")
     assert dead.dead_letter_reason == "InvalidInput"
     assert durable.starts == 0
