@@ -12,14 +12,17 @@ from jobs.call import Work
 from jobs.errors import UnknownKindError
 from jobs.inputs import (
     AnalyticsInput,
+    ApprovalInput,
     Input,
     MailInput,
     OrderImportInput,
     OrderInput,
     PhotoInput,
+    RefundInput,
     RetentionInput,
     SalesReportInput,
     Sensitive,
+    ShipmentInput,
 )
 
 
@@ -94,6 +97,29 @@ KINDS = {
             deadline=timedelta(hours=1),
             orchestrator="sales_report",
             id_of=attrgetter("day"),
+        ),
+        Kind(
+            "shipment",
+            "Watch a parcel until it is delivered or comes back, and mail its customer at each change.",
+            ShipmentInput,
+            deadline=timedelta(days=45),
+            orchestrator="shipment",
+            id_of=attrgetter("parcel"),
+        ),
+        Kind(
+            "approval",
+            "Have a person decide: ask by mail, remind, ask the next one, decide by default.",
+            ApprovalInput,
+            deadline=timedelta(hours=1),
+            orchestrator="approval",
+        ),
+        Kind(
+            "refund",
+            "Give money back for an order, all or a part, once a person has approved.",
+            RefundInput,
+            deadline=timedelta(hours=1),
+            orchestrator="refund",
+            undoes=True,
         ),
         Kind(
             "retention",

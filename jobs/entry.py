@@ -68,6 +68,10 @@ class Entry:
     """Whether its failure has a dead letter: see `jobs.dead_letters`."""
     reopened_by: str | None = None
     """The failure after which it was opened again."""
+    waiting_for: str | None = None
+    """What outside the app it waits for, while it is Running: a person, a carrier."""
+    overdue_at: str | None = None
+    """The moment past which it is late, when that is not its kind's deadline after its start."""
 
     @property
     def is_final(self) -> bool:

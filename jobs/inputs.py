@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -188,6 +188,30 @@ class SalesReportInput(Input):
         if not force and info.data.get("day") == clock.local_day().isoformat():
             raise ValueError("the day is not over in the app's time zone: ask tomorrow, or force a report of so far")
         return force
+
+
+class ShipmentInput(Input):
+    """A parcel that is on its way: its number at the carrier, the order that is in it, and who gets the news."""
+
+    parcel: Identifier
+    order: Identifier
+    email: Annotated[Email, SENSITIVE]
+
+
+class ApprovalInput(Input):
+    """A question that a person must answer with yes or no, and what happens when nobody does."""
+
+    question: Text
+    details: Annotated[dict[Name, Text | Number | Measure | bool], Field(max_length=20)] = {}
+    default: Literal["approve", "reject"] = "reject"
+
+
+class RefundInput(Input):
+    """Money back for an order: so much of it in minor units, or all that is left of its charge."""
+
+    order: Identifier
+    amount: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    reason: Text
 
 
 class RetentionInput(Input):

@@ -134,6 +134,18 @@ async def end(
     )
 
 
+async def wait_for(job: JobRef, what: str | None, overdue_at: datetime) -> None:
+    """Enter that the running job waits for something outside the app, or (None) that it has gone on.
+
+    `overdue_at`: the moment past which it is late, since the time that it waits is not its own.
+    """
+    changes = {"waitingFor": what or "", "overdueAt": written(overdue_at)}
+    while True:
+        entry = await get(job.kind, job.id)
+        if entry.state != RUNNING or entry.job.run != job.run or await merge(job, entry.tag, changes):
+            return
+
+
 async def withdraw(entry: Entry) -> bool:
     """Cancel a job that has not begun. False when it has begun meanwhile."""
     if await merge(entry.job, entry.tag, {"state": CANCELLED, "completedAt": now()}) is None:
@@ -214,6 +226,8 @@ def entry_of(row: Mapping[str, Any], tag: str) -> Entry:
         error=json.loads(row.get("error", "null")),
         is_buried=row.get("buried", False),
         reopened_by=row.get("reopenedBy"),
+        waiting_for=row.get("waitingFor") or None,
+        overdue_at=row.get("overdueAt"),
     )
 
 

@@ -6,7 +6,7 @@ instance, step and attempt. The pause is a Durable timer, which survives a resta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,8 +18,8 @@ from azure.durable_functions.models.Task import TaskBase
 from azure.functions.decorators.function_app import FunctionBuilder as Activity
 
 from jobs.errors import ActivityFailedError, DeadlineExceededError, JobCancelledError
+from jobs.waiting import Steps, sleep_until
 
-Steps = Generator[TaskBase, Any, Any]
 LONGEST_RETRY_AFTER = 3600.0
 
 
@@ -167,16 +167,9 @@ def _settle(task: TaskBase, activity: Activity, attempt: int, policy: RetryPolic
 
 
 def _pause(context: DurableOrchestrationContext, length: timedelta, cancel: TaskBase | None) -> Steps:
-    if cancel is None:
-        yield context.create_timer(context.current_utc_datetime + length)
-        return
-    if not cancel.is_completed:
-        timer = context.create_timer(context.current_utc_datetime + length)
-        winner = yield context.task_any([timer, cancel])
-        if winner is timer:
-            return
-        timer.cancel()
-    raise JobCancelledError("the job was cancelled while it waited to try again")
+    wakes = [] if cancel is None else [cancel]
+    if (yield from sleep_until(context, context.current_utc_datetime + length, *wakes)):
+        raise JobCancelledError("the job was cancelled while it waited to try again")
 
 
 def _key(context: DurableOrchestrationContext, activity: Activity) -> str:

@@ -7,17 +7,21 @@ work. So every undo must also be right when the action never happened.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from azure.durable_functions import DurableOrchestrationContext
+from azure.durable_functions.models.Task import TaskBase
 
 from activities.closing import end_job
 from jobs import retry
 from jobs.errors import ActivityFailedError, DeadlineExceededError, JobCancelledError, JobError
-from jobs.retry import Activity, RetryPolicy, Steps, name_of
+from jobs.retry import Activity, RetryPolicy, name_of
+from jobs.waiting import Steps, sleep_until
 
 ACTION = RetryPolicy()
+ONCE = RetryPolicy(attempts=1, crashes=1)
+"""For what is done again anyway, such as a look at something that is watched."""
 DUTY = RetryPolicy(attempts=20, cap=300.0, crashes=20)
 """For what must not be left undone, undos and the end: it outlasts an outage of half an hour."""
 
@@ -45,14 +49,25 @@ class Saga:
         self._context = context
         self._plan = plan
         self._job: dict[str, Any] = arguments["job"]
-        self._run: dict[str, Any] | None = None
+        self._run: dict[str, Any] | None = arguments.get("run")
         self._undos: list[tuple[Activity, dict[str, Any]]] = []
-        self._deadline = context.current_utc_datetime + timedelta(seconds=arguments["deadlineSeconds"])
+        self.carried: Any = arguments.get("carried")
+        """What `carry_on` handed to this execution of the job; None in the first."""
+        if "deadline" in arguments:
+            self._deadline = datetime.fromisoformat(arguments["deadline"])
+        else:
+            self._deadline = context.current_utc_datetime + timedelta(seconds=arguments["deadlineSeconds"])
         # One wait for the whole job: the SDK would give an early event to every wait opened later (durable.md §1.5).
         self._cancel = context.wait_for_external_event(CANCEL)
 
     def do(
-        self, activity: Activity, input: dict[str, Any], *, undo: Activity | None = None, final: bool = False
+        self,
+        activity: Activity,
+        input: dict[str, Any],
+        *,
+        undo: Activity | None = None,
+        final: bool = False,
+        policy: RetryPolicy = ACTION,
     ) -> Steps:
         """Do one step, and return what its activity returned: use with `yield from`.
 
@@ -70,7 +85,7 @@ class Saga:
         if self._run is None:
             arguments["begin"] = True
         cancel = None if final else self._cancel
-        outcome = yield from retry.call(self._context, activity, arguments, ACTION, cancel, self._deadline)
+        outcome = yield from retry.call(self._context, activity, arguments, policy, cancel, self._deadline)
         self._run = outcome.get("run", self._run)
         return outcome["ok"]
 
@@ -110,21 +125,51 @@ class Saga:
             )
         )
 
-    def part(self, orchestrator: str, input: dict[str, Any]) -> Steps:
+    def part(self, orchestrator: str, input: dict[str, Any], *, waits_for: str | None = None) -> Steps:
         """Have a sub-orchestration do a part of the job, and return what it returns: its history is not this job's.
 
-        It is given `job`, `input` and `deadline` (ISO 8601), and hears of no cancel, so let a part be short.
+        It is given `job`, `input` and `deadline` (ISO 8601), and hears of no cancel, so let a part be short; or else it
+        `waits_for` something outside the app, which the status names, and which a cancel ends (`jobs.cancellation`).
+        Then its instance is `<job's instance>~<orchestrator>`, and the time that it takes is not the job's.
         Raises ActivityFailedError when it raises; before it begins JobCancelledError, DeadlineExceededError.
         """
         retry.go_on(self._context, self._cancel, self._deadline)
         arguments = {"job": self._job, "input": input, "deadline": self._deadline.isoformat()}
-        task = self._context.call_sub_orchestrator(orchestrator, arguments)
+        # No job's id holds a `~`. Parts that do not wait are many, and Durable names them.
+        id = f"{self._context.instance_id}~{orchestrator}" if waits_for else None
+        if waits_for:
+            self._show({"step": orchestrator, "cancellable": True, "waitingFor": waits_for})
+        began = self._context.current_utc_datetime
+        task = self._context.call_sub_orchestrator(orchestrator, arguments, id)
         try:
             # Racing the two opens the wait for the cancel, as in `retry.call`.
             yield self._context.task_any([task, self._cancel])
-            return (yield task)
+            result = yield task
         except Exception:
             raise ActivityFailedError("Unexpected", f"{orchestrator} failed unexpectedly: see the host's log") from None
+        if waits_for:
+            self._deadline += self._context.current_utc_datetime - began
+        return result
+
+    def sleep_until(self, moment: datetime, *wakes: TaskBase) -> Steps:
+        """Sleep until the moment, the job's deadline, or until one of the waits for an event has its event.
+
+        Returns that wait, or None. Raises JobCancelledError, DeadlineExceededError.
+        """
+        woken = yield from sleep_until(self._context, min(moment, self._deadline), self._cancel, *wakes)
+        retry.go_on(self._context, self._cancel, None)
+        if woken is None and self._context.current_utc_datetime >= self._deadline:
+            raise DeadlineExceededError("the job's time was over before what it waited for")
+        return woken
+
+    def carry_on(self, carried: Any) -> None:
+        """Go on in a new execution of the job's instance, whose history is empty: leave the orchestrator right after.
+
+        `carried` is what its saga is given. Nothing may be left to undo. Raises JobCancelledError.
+        """
+        retry.go_on(self._context, self._cancel, None)
+        arguments = {"job": self._job, "input": self.input, "run": self._run, "carried": carried}
+        self._context.continue_as_new(arguments | {"deadline": self._deadline.isoformat()})
 
     def salvage(self, activity: Activity, input: dict[str, Any]) -> Steps:
         """Do one step more of a job that is to end badly, before `undo`.
@@ -182,4 +227,7 @@ class Saga:
         progress = {"step": name_of(activity), "cancellable": cancellable, **more}
         if activity in self._plan:
             progress["percent"] = int(100 * (self._plan.index(activity) + fraction) / len(self._plan))
+        self._show(progress)
+
+    def _show(self, progress: dict[str, Any]) -> None:
         self._context.set_custom_status(progress)

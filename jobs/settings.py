@@ -77,6 +77,35 @@ class Settings:
     """How the host learns of blobs: it looks into the containers itself, or with `EventGrid` is told. Flex Consumption
     has the latter only (functions-host.md §5)."""
 
+    order_approval_limit: int = 100_000
+    """An order whose total is above it, in minor units, needs a person's approval."""
+    approvers: tuple[str, ...] = ()
+    """Mail addresses of those who approve: the first is asked first, each next one when nobody has answered."""
+    approval_reminder: float = 86_400.0
+    """An approver who has not answered for so long is reminded, once."""
+    approval_escalation: float = 3 * 86_400.0
+    """So long each approver has; then the next is asked, and after the last one the default decides."""
+    signing_key: str | None = None
+    """By which the app knows its own approval links again: a long random text."""
+    carrier_url: str | None = None
+    """The carrier's API. Without it nobody is told of parcels, and no shipment is watched."""
+    carrier_webhook_secret: str | None = None
+    """By which the carrier signs its webhooks, `whsec_…`."""
+    carrier_timeout: float = 30.0
+    shipment_first_interval: float = 900.0
+    """So long after a parcel's change the carrier is asked again; while nothing changes the interval grows."""
+    shipment_longest_interval: float = 12 * 3600.0
+    webhook_secret: str | None = None
+    """By which the app signs the webhooks that it sends to callback URLs, `whsec_…`."""
+    callback_allowed_hosts: tuple[str, ...] = ()
+    """Hosts that may be called back although they are private, `host` or `host:port`, and without TLS."""
+    callback_timeout: float = 15.0
+    delivery_first_pause: float = 5.0
+    """So long after its first failure an outcome is delivered again; the pauses grow."""
+    delivery_longest_pause: float = 4 * 3600.0
+    delivery_lifetime: float = 86_400.0
+    """What could not be delivered for so long is dead-lettered."""
+
     def required(self, name: str) -> str:
         """The value of a setting that the caller cannot do without.
 
@@ -147,6 +176,9 @@ def read(environ: Mapping[str, str]) -> Settings:
     def text(name: str) -> str | None:
         return environ.get(name) or None
 
+    def several(name: str) -> tuple[str, ...]:
+        return tuple(part for part in (text(name) or "").replace(",", " ").split())
+
     def number(name: str, *, least: float = 0.0) -> float:
         return _number(name, text(name), getattr(Settings, name.lower()), least)
 
@@ -179,6 +211,21 @@ def read(environ: Mapping[str, str]) -> Settings:
         import_orders_per_second=number("IMPORT_ORDERS_PER_SECOND"),
         import_rows_per_chunk=int(number("IMPORT_ROWS_PER_CHUNK", least=1)),
         blob_trigger_source=text("BLOB_TRIGGER_SOURCE") or Settings.blob_trigger_source,
+        order_approval_limit=int(number("ORDER_APPROVAL_LIMIT")),
+        approvers=several("APPROVERS"),
+        approval_reminder=number("APPROVAL_REMINDER"),
+        approval_escalation=number("APPROVAL_ESCALATION"),
+        signing_key=text("SIGNING_KEY"),
+        carrier_url=(text("CARRIER_URL") or "").rstrip("/") or None,
+        carrier_webhook_secret=text("CARRIER_WEBHOOK_SECRET"),
+        shipment_first_interval=number("SHIPMENT_FIRST_INTERVAL"),
+        shipment_longest_interval=number("SHIPMENT_LONGEST_INTERVAL"),
+        webhook_secret=text("WEBHOOK_SECRET"),
+        callback_allowed_hosts=several("CALLBACK_ALLOWED_HOSTS"),
+        callback_timeout=number("CALLBACK_TIMEOUT"),
+        delivery_first_pause=number("DELIVERY_FIRST_PAUSE"),
+        delivery_longest_pause=number("DELIVERY_LONGEST_PAUSE"),
+        delivery_lifetime=number("DELIVERY_LIFETIME"),
     )
 
 

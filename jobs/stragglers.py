@@ -160,7 +160,8 @@ def _may_begin_since(entry: Entry) -> datetime:
 def _is_overdue(entry: Entry, now: datetime) -> bool:
     kind = KINDS.get(entry.job.kind)
     deadline = kind.deadline if kind else timedelta()
-    return datetime.fromisoformat(entry.started_at) < now - deadline - _margin()
+    due = datetime.fromisoformat(entry.overdue_at or entry.started_at) + (timedelta() if entry.overdue_at else deadline)
+    return due < now - _margin()
 
 
 async def _end_if_stopped(entry: Entry, durable: DurableOrchestrationClient) -> bool:
