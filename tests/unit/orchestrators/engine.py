@@ -12,7 +12,7 @@ from azure.functions.decorators.function_app import FunctionBuilder
 
 Activity = Callable[[dict[str, Any]], Awaitable[Any]]
 
-CALL_ACTIVITY, CREATE_TIMER, WAIT_FOR_EVENT, WHEN_ANY, WHEN_ALL = 0, 5, 6, 11, 12
+CALL_ACTIVITY, CONTINUE_AS_NEW, CREATE_TIMER, WAIT_FOR_EVENT, WHEN_ANY, WHEN_ALL = 0, 4, 5, 6, 11, 12
 
 
 def named(name: str) -> FunctionBuilder:
@@ -34,6 +34,10 @@ class Engine:
         self.statuses: list[dict[str, Any]] = []
         self.events: dict[str, str] = {}
         """By the name of an activity or "timer": the event that arrives while it runs the first time."""
+        self.continued: list[Any] = []
+        """With what it continues as new, which this engine takes for its end."""
+        self.cancelled_timers: list[str] = []
+        """When they would have fired."""
         self.output: Any = None
         self.error: str | None = None
         self._handle = Orchestrator.create(orchestrator)
@@ -55,9 +59,22 @@ class Engine:
                 self.statuses.append(state["customStatus"])
             if state["isDone"] or self.error:
                 self.output = state.get("output")
+                self._look_back(state["actions"][0])
                 return self
             waiting += await self._schedule(_flat(state["actions"][0]))
         raise AssertionError("the orchestrator does not end")
+
+    def activity(self, name: str) -> Activity:
+        """What it does for the activity of that name."""
+        return self._activities[name]
+
+    def _look_back(self, actions: list[dict[str, Any]]) -> None:
+        for action in actions:
+            if action["actionType"] == CONTINUE_AS_NEW:
+                self.continued.append(json.loads(action["input"]))
+            if action.get("isCanceled"):
+                self.cancelled_timers.append(action["fireAt"])
+            self._look_back(action.get("compoundActions", []))
 
     def _replay(self, instance_id: str) -> dict[str, Any]:
         payload = {
