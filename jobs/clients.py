@@ -23,7 +23,19 @@ from jobs.settings import SERVICE_BUS, STORAGE, settings
 if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusClient
 
-TABLES = ("jobs", "stock", "orders", "analytics", "replays", "sales", "imports", "schedules", "alerts", "approvals", "parcels")
+TABLES = (
+    "jobs",
+    "stock",
+    "orders",
+    "analytics",
+    "replays",
+    "sales",
+    "imports",
+    "schedules",
+    "alerts",
+    "approvals",
+    "parcels",
+)
 CONTAINERS = (
     "claims",
     "results",
