@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from activities.articles import Article
 from jobs import import_file, import_rows
 from jobs.errors import InvalidInputError, NotAJobError
-from jobs.inputs import AnalyticsInput, MailInput, OrderInput
+from jobs.inputs import AnalyticsInput, ApprovalInput, MailInput, OrderInput, RefundInput
 from jobs.job import open_envelope, parse
 
 SAMPLES = Path(__file__).parents[3] / "samples"
@@ -34,6 +34,9 @@ def test_an_order_is_good_and_of_articles_that_the_shop_sells(path):
 def test_the_other_jobs_are_good():
     MailInput.model_validate_json((SAMPLES / "jobs/mail.json").read_text())
     AnalyticsInput.model_validate_json((SAMPLES / "jobs/analytics.json").read_text())
+    ApprovalInput.model_validate_json((SAMPLES / "jobs/approval.json").read_text())
+    for name in ("refund", "refund-too-large"):
+        RefundInput.model_validate_json((SAMPLES / f"jobs/{name}.json").read_text())
 
 
 def test_the_message_is_a_whole_job():
