@@ -69,6 +69,10 @@ class JobNotFoundError(PermanentError):
     """There is no job of that kind and id."""
 
 
+class ScheduleNotFoundError(PermanentError):
+    """There is no schedule of that name."""
+
+
 class TooLateError(PermanentError):
     """The job has gone too far to be cancelled, or is finished."""
 

@@ -11,12 +11,15 @@ from azure.durable_functions import DurableOrchestrationClient
 
 from jobs import clock, intake, schedule_book, watchdog
 from jobs.clients import clients
-from jobs.errors import JobError
+from jobs.errors import InvalidInputError, JobError, ScheduleNotFoundError
 from jobs.job import Envelope, parse
 from jobs.timetable import SCHEDULES, Schedule
 
 EARLY = timedelta(minutes=1)
 """A host's clock may be so much ahead of this process's."""
+
+LONGEST_AGO = timedelta(days=366)
+"""So old an occurrence may be that somebody asks for by name."""
 
 ROUTINES: dict[str, Callable[[DurableOrchestrationClient], Awaitable[Any]]] = {"watchdog": watchdog.run}
 """What is done at once, by schedule; the others submit a job."""
@@ -46,22 +49,55 @@ def tick_of(name: str, status: Mapping[str, str] | None, past_due: bool) -> Tick
     return Tick(next(SCHEDULES[name].until(now)), past_due)
 
 
-async def run(name: str, tick: Tick, durable: DurableOrchestrationClient) -> None:
-    """Do what is due: this occurrence, and those that were missed if each of them counts.
+@dataclass(frozen=True)
+class Occurrence:
+    """One occurrence of a schedule that somebody asked for, and what came of it."""
+
+    schedule: Schedule
+    scheduled_at: datetime
+    job: str | None
+    """The job that belongs to it, as `<kind>/<id>`."""
+    is_new: bool
+    """Whether nobody had begun it before."""
+
+
+async def run_at(name: str, asked_for: datetime | None, durable: DurableOrchestrationClient) -> Occurrence:
+    """Do what an outer scheduler asks for: the newest occurrence until that moment (None: now), as the timer does.
+
+    So a scheduler that is some seconds late means the same occurrence as one that is punctual.
+    Raises ScheduleNotFoundError, InvalidInputError, and what `run` raises.
+    """
+    schedule = SCHEDULES.get(name)
+    if schedule is None:
+        raise ScheduleNotFoundError(f"there is no such schedule; there are {', '.join(sorted(SCHEDULES))}")
+    now = clock.now()
+    if asked_for is not None and not now - LONGEST_AGO <= asked_for <= now + EARLY:
+        message = "must be a moment of the past year, and not to come"
+        raise InvalidInputError(f"scheduledAt: {message}", [{"field": "scheduledAt", "message": message}])
+    moment = next(schedule.until(asked_for or now))
+    begun = await run(name, Tick(moment), durable)
+    job = schedule.job_at(moment.astimezone(clock.zone())) if schedule.kind else None
+    return Occurrence(schedule, moment, f"{schedule.kind}/{job.id}" if job else None, is_new=moment in begun)
+
+
+async def run(name: str, tick: Tick, durable: DurableOrchestrationClient) -> list[datetime]:
+    """Do what is due: this occurrence, and those that were missed if each of them counts. Returns those that are new.
 
     Doing it again for the same occurrence does nothing, or submits the job that is there. Raises the first JobError,
     after all of them were tried.
     """
     schedule = SCHEDULES[name]
     await clients().provide()
-    errors = []
+    begun, errors = [], []
     for moment in await _due(schedule, tick):
         try:
-            await _run_one(schedule, moment, durable)
+            if await _run_one(schedule, moment, durable):
+                begun.append(moment)
         except JobError as error:
             errors.append(error)
     if errors:
         raise errors[0]
+    return begun
 
 
 async def _due(schedule: Schedule, tick: Tick) -> list[datetime]:
@@ -75,16 +111,18 @@ async def _due(schedule: Schedule, tick: Tick) -> list[datetime]:
     return sorted(by_identity.values())
 
 
-async def _run_one(schedule: Schedule, moment: datetime, durable: DurableOrchestrationClient) -> None:
+async def _run_one(schedule: Schedule, moment: datetime, durable: DurableOrchestrationClient) -> bool:
+    """Run one occurrence. Returns whether nobody had begun it before."""
     is_new = await schedule_book.begin(schedule, moment)
     if schedule.kind is None:
         # Not again: it is no job that could be known again, and the next occurrence is near.
         if is_new:
             await ROUTINES[schedule.name](durable)
             await schedule_book.complete(schedule, moment, None)
-        return
+        return is_new
     # Whoever has begun it may have been killed before the job was there.
     wanted = schedule.job_at(moment.astimezone(clock.zone()))
     envelope = Envelope(kind=schedule.kind, id=wanted.id, input=wanted.input)
     entry = (await intake.submit(parse(envelope, source=f"timer:{schedule.name}"), durable)).entry
     await schedule_book.complete(schedule, moment, f"{entry.job.kind}/{entry.job.id}")
+    return is_new

@@ -7,6 +7,7 @@ import azure.functions as func
 
 from jobs import ledger
 from jobs.catalog import KINDS, Kind
+from jobs.timetable import SCHEDULES
 from triggers.answers import answer_json, answering
 
 blueprint = df.Blueprint()
@@ -34,6 +35,7 @@ def describe() -> dict[str, Any]:
             )
         },
         "/api/schedules": {"get": _operation("What runs by the clock, and the alerts there are.", [], {200: WATCHED})},
+        "/api/schedules/{name}/run": {"post": _run_schedule()},
         "/api/dead-letters": {"get": _list_dead_letters() | ADMIN},
         "/api/dead-letters/{id}": {
             "get": _operation("Look at a dead letter.", [LETTER, WITH_BODY], {200: DEAD_LETTER, 404: PROBLEM}) | ADMIN,
@@ -105,6 +107,14 @@ def _list() -> dict[str, Any]:
     return _operation("List jobs, ordered by kind and id.", parameters, {200: page, 400: PROBLEM, 404: PROBLEM})
 
 
+def _run_schedule() -> dict[str, Any]:
+    named = {"in": "path", "name": "name", "required": True, "schema": {"enum": sorted(SCHEDULES)}}
+    moment = {"type": "string", "format": "date-time", "description": "The newest occurrence until then, or until now."}
+    body = {"content": {"application/json": {"schema": {"type": "object", "properties": {"scheduledAt": moment}}}}}
+    answers = {200: RAN, 202: RAN} | dict.fromkeys((400, 404, 503), PROBLEM)
+    return _operation("Run one occurrence of a schedule, once.", [named], answers) | {"requestBody": body}
+
+
 def _list_dead_letters() -> dict[str, Any]:
     parameters = [
         _parameter("query", "reason", "Only those with this reason."),
@@ -147,6 +157,15 @@ WATCHED = {
     "properties": {
         "schedules": {"type": "array", "items": {"$ref": "#/components/schemas/Schedule"}},
         "alerts": {"type": "array", "items": {"$ref": "#/components/schemas/Alert"}},
+    },
+}
+RAN = {
+    "type": "object",
+    "required": ["name", "scheduledAt", "job"],
+    "properties": {
+        "name": {"type": "string"},
+        "scheduledAt": {"type": "string", "format": "date-time"},
+        "job": {"type": ["string", "null"], "description": "The path of the job that it submitted, if it submits one."},
     },
 }
 

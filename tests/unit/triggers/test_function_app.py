@@ -13,7 +13,7 @@ from jobs.inputs import PRINTABLE
 from tests.unit.triggers.doors import functions
 
 ROOT = Path(__file__).parents[3]
-JOBS = {"submit_job", "get_job", "list_jobs", "cancel_job", "list_schedules"}
+JOBS = {"submit_job", "get_job", "list_jobs", "cancel_job", "list_schedules", "run_schedule"}
 
 
 def bindings(type: str) -> dict[str, dict]:
@@ -38,6 +38,7 @@ def test_every_door_is_there():
         "replay_dead_letter": ("dead-letters/{id}/replay", ["POST"]),
         "discard_dead_letter": ("dead-letters/{id}", ["DELETE"]),
         "list_schedules": ("schedules", ["GET"]),
+        "run_schedule": ("schedules/{name}/run", ["POST"]),
         "health": ("health", ["GET"]),
         "openapi": ("openapi.json", ["GET"]),
     }
