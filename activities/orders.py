@@ -13,21 +13,14 @@ from jobs import clock, order_changes, sales
 from jobs.call import Call, outcome
 from jobs.clients import clients
 from jobs.errors import PermanentError
-from jobs.order_book import WITHDRAWN
+from jobs.order_book import CONFIRMED, HANDED_OVER, ROW, WITHDRAWN, OrderMissingError
 from jobs.sales import Sale
 
 blueprint = df.Blueprint()
 
-CONFIRMED, HANDED_OVER = "Confirmed", "HandedOver"
-ROW = "order"
-
 
 class OrderWithdrawnError(PermanentError):
     """The order was taken back, and must not be confirmed again."""
-
-
-class OrderMissingError(PermanentError):
-    """The order is not in the book."""
 
 
 @blueprint.activity_trigger(input_name="call")
