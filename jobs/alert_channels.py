@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from activities import mail
-from jobs.links import Link, links
+from jobs.cloud_events import Event
+from jobs.event_stream import stream
 from jobs.settings import settings
 
 RAISED, CLEARED = "Raised", "Cleared"
 EVENT, MAIL = "event", "mail"
-TOPIC = Link("job-events", sends=True)
 SUBJECT = "alert"
 """By which subscriptions tell alerts from the events of jobs."""
-CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 
 @dataclass(frozen=True)
@@ -40,18 +38,17 @@ class Notice:
         """What is told: `alert`, `summary`, `since`, and the figures."""
         return {"alert": self.alert, "summary": self.summary, "since": self.raised_at, **self.figures}
 
-    def to_event(self) -> dict[str, Any]:
-        """As CloudEvents 1.0 has it."""
-        return {
-            "specversion": "1.0",
-            "id": self.id,
-            "source": "nightshift/watchdog",
-            "type": f"nightshift.alert.{self.change.lower()}",
-            "subject": self.alert,
-            "time": self.time,
-            "datacontenttype": "application/json",
-            "data": self.content,
-        }
+    def to_event(self) -> Event:
+        """As it is told in the topic."""
+        return Event(
+            label=SUBJECT,
+            type=f"nightshift.alert.{self.change.lower()}",
+            source="nightshift/watchdog",
+            subject=self.alert,
+            id=self.id,
+            time=self.time,
+            data=self.content,
+        )
 
 
 def configured() -> list[str]:
@@ -66,12 +63,7 @@ async def tell(channel: str, notice: Notice) -> None:
 
 async def _send_event(notice: Notice) -> None:
     """Raises ServiceBusUnavailableError, SettingMissingError."""
-    from azure.servicebus import ServiceBusMessage
-
-    body = json.dumps(notice.to_event()).encode()
-    message = ServiceBusMessage(body, message_id=notice.id, subject=SUBJECT, content_type=CONTENT_TYPE)
-    async with links().lent(TOPIC) as sender:
-        await sender.send_messages(message)
+    await stream().send(notice.to_event())
 
 
 async def _send_mail(notice: Notice) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
-from jobs import claim_check, ledger, telemetry
+from jobs import claim_check, events, ledger, telemetry
 from jobs.errors import JobError, TransientError
 from jobs.ledger import JobRef
 
@@ -49,6 +49,7 @@ async def outcome(work: Work, arguments: dict[str, Any]) -> dict[str, Any]:
     """Run `work` for a call that came from an orchestrator (`jobs.saga` makes them), and return its outcome.
 
     The first call of a job carries `begin`: it also enters the job's start into the ledger, and returns it as `run`.
+    One that brings the job forward carries `percent`, how much of it is done then, which is told (see `jobs.events`).
     """
     call = Call(JobRef(**arguments["job"]), arguments["step"], arguments["input"], arguments["attempt"])
     result: dict[str, Any] = {}
@@ -58,6 +59,8 @@ async def outcome(work: Work, arguments: dict[str, Any]) -> dict[str, Any]:
                 run = await ledger.begin(call.job, runner=call.job.instance_id)
                 result["run"] = asdict(run)
             result["ok"] = await work(call)
+            if "percent" in arguments:
+                events.progressed(call.job, call.step, arguments["percent"])
         except JobError as error:
             result["error"] = _told(error, call)
         except AzureError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from azure.core import MatchConditions
@@ -13,18 +13,14 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from jobs import clock, strict_json, telemetry
+from jobs import clock, events, strict_json, telemetry
 from jobs.clients import clients
 from jobs.entry import CANCELLED, FAILED, FINAL, PENDING, RUNNING, Entry, JobRef, Run, seconds_between
 from jobs.entry import COMPLETED as COMPLETED
+from jobs.entry import written as written
 from jobs.errors import JobBusyError, JobFinishedError, JobNotFoundError
 
 STATES = (PENDING, RUNNING, *FINAL)
-
-
-def written(moment: datetime) -> str:
-    """A moment (with a time zone) as the ledger writes it."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def now() -> str:
@@ -80,6 +76,7 @@ async def begin(job: JobRef, *, runner: str, attempt: int = 1) -> Run:
             changes = {"state": RUNNING, "startedAt": started_at, "runner": runner, "attempt": attempt}
             if new_tag := await merge(job, tag, changes):
                 telemetry.job_started(job, wait_seconds=seconds_between(job.due_at, started_at), attempt=attempt)
+                events.started(job, started_at)
                 return Run(started_at, new_tag, attempt)
         entry = await get(job.kind, job.id)
         if entry.job.run != job.run:

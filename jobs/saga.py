@@ -53,6 +53,8 @@ class Saga:
         self._undos: list[tuple[Activity, dict[str, Any]]] = []
         self.carried: Any = arguments.get("carried")
         """What `carry_on` handed to this execution of the job; None in the first."""
+        self._told: int = arguments.get("told", 0)
+        """The percentage of which an event tells: it only rises."""
         if "deadline" in arguments:
             self._deadline = datetime.fromisoformat(arguments["deadline"])
         else:
@@ -82,6 +84,8 @@ class Saga:
             self._undos.append((undo, input))
         self.show(activity, cancellable=not final)
         arguments = self._arguments(activity, input)
+        if (percent := self._percent(activity, 1.0) or 0) > self._told:
+            self._told = arguments["percent"] = percent
         if self._run is None:
             arguments["begin"] = True
         cancel = None if final else self._cancel
@@ -168,7 +172,7 @@ class Saga:
         `carried` is what its saga is given. Nothing may be left to undo. Raises JobCancelledError.
         """
         retry.go_on(self._context, self._cancel, None)
-        arguments = {"job": self._job, "input": self.input, "run": self._run, "carried": carried}
+        arguments = {"job": self._job, "input": self.input, "run": self._run, "carried": carried, "told": self._told}
         self._context.continue_as_new(arguments | {"deadline": self._deadline.isoformat()})
 
     def salvage(self, activity: Activity, input: dict[str, Any]) -> Steps:
@@ -225,9 +229,15 @@ class Saga:
     def show(self, activity: Activity, fraction: float = 0.0, *, cancellable: bool = True, **more: Any) -> None:
         """Show in the status that the job is at this step, how much of it is done, from 0 to 1, and more of it."""
         progress = {"step": name_of(activity), "cancellable": cancellable, **more}
-        if activity in self._plan:
-            progress["percent"] = int(100 * (self._plan.index(activity) + fraction) / len(self._plan))
+        if (percent := self._percent(activity, fraction)) is not None:
+            progress["percent"] = percent
         self._show(progress)
+
+    def _percent(self, activity: Activity, fraction: float) -> int | None:
+        """How much of the plan is done with so much of an activity; None unless it is in the plan."""
+        if activity not in self._plan:
+            return None
+        return int(100 * (self._plan.index(activity) + fraction) / len(self._plan))
 
     def _show(self, progress: dict[str, Any]) -> None:
         self._context.set_custom_status(progress)

@@ -132,6 +132,11 @@ class Settings:
                 f"(UseDevelopmentStorage=true for Azurite), or {STORAGE}__accountName to use the app's identity"
             ) from None
 
+    @property
+    def has_service_bus(self) -> bool:
+        """Whether a Service Bus is configured."""
+        return bool(self.service_bus_connection_string or self.service_bus_namespace)
+
     def service_bus_host(self) -> str:
         """The host name of the namespace that is reached with the app's identity.
 

@@ -108,6 +108,16 @@ def upload_ignored(source: str, why: str) -> None:
     _event(logging.INFO, "UploadIgnored", source=source, why=why)
 
 
+def events_untold(error: Exception) -> None:
+    """Events of jobs cannot be told; what happens from now on is counted, and told of when they can be again."""
+    _event(logging.WARNING, "EventsUntold", error=type(error).__name__, message=str(error))
+
+
+def events_told_again(lost: int) -> None:
+    """Events of jobs can be told again; so many are lost."""
+    _event(logging.WARNING, "EventsToldAgain", lost=lost)
+
+
 def watched(report: Mapping[str, Any]) -> None:
     """What the watchdog saw and did."""
     _event(logging.INFO, "Watched", **report)
