@@ -35,14 +35,20 @@ def test_the_app_s_own_configuration_is_within_the_official_emulator_s_limits():
     config = load_config(ROOT / "servicebus.json")
     assert config.warnings == []
     queues = {found.name: found for found in config.queues}
-    assert set(queues) == {"jobs", "order-events", "poison-jobs", "replies"}
+    assert set(queues) == {"jobs", "order-events", "deliveries", "poison-jobs", "replies"}
     assert queues["jobs"].max_delivery_count == 5
     assert queues["order-events"].requires_session
     assert queues["poison-jobs"].requires_duplicate_detection
     assert queues["poison-jobs"].duplicate_detection_window == 300_000
     (events,) = config.topics
-    assert [found.description.name for found in events.subscriptions] == ["audit", "failures"]
-    assert events.subscriptions[1].rules == [RuleDescription("failed", CorrelationFilter(subject="failed"))]
+    assert events.description.requires_duplicate_detection
+    rules = {found.description.name: found.rules for found in events.subscriptions}
+    assert rules == {
+        "audit": [],
+        "failures": [RuleDescription("failed", CorrelationFilter(subject="failed"))],
+        "outcomes": [RuleDescription("ended", SqlFilter("sys.Label IN ('completed', 'failed', 'cancelled')"))],
+        "alerts": [RuleDescription("alert", CorrelationFilter(subject="alert"))],
+    }
 
 
 def test_what_is_not_said_has_the_official_emulator_s_defaults():
