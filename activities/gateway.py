@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-import aiohttp
-
-from jobs.clients import clients
 from jobs.errors import PermanentError, TransientError
-from jobs.settings import settings
-
-BUSY = {408, 425, 429}
+from jobs.http_service import HttpService
 
 
 class CardDeclinedError(PermanentError):
@@ -30,6 +22,9 @@ class PaymentRefusedError(PermanentError):
 
 class GatewayUnavailableError(TransientError):
     """The gateway was busy, failed or could not be reached. It may or may not have done what it was asked to."""
+
+
+GATEWAY = HttpService("the payment gateway", "payment_gateway_url", "gateway_timeout", GatewayUnavailableError)
 
 
 async def authorize(key: str, correlation_id: str, **fields: Any) -> str:
@@ -56,51 +51,16 @@ async def void(key: str, correlation_id: str, authorization: str) -> None:
 
 
 async def ledger(reference: str, correlation_id: str) -> list[dict[str, Any]]:
-    """What is booked under a reference, in order: `kind` (authorization, charge, refund, void), `id`, `amount`."""
+    """The entries of a reference, in order: `kind` (authorization, charge, refund, void), `id`, `amount`, `key`."""
     return (await _call("GET", "/payments/ledger", None, correlation_id, {"reference": reference}))["entries"]
 
 
 async def _call(method: str, path: str, key: str | None, correlation_id: str, fields: dict[str, Any]) -> dict[str, Any]:
-    headers = {"x-correlation-id": correlation_id} | ({"Idempotency-Key": key} if key else {})
-    content = {"params": fields} if method == "GET" else {"json": fields}
-    url = settings().required("payment_gateway_url") + path
-    timeout = aiohttp.ClientTimeout(total=settings().gateway_timeout)
-    try:
-        async with clients().http.request(method, url, headers=headers, timeout=timeout, **content) as response:
-            body = _object(await response.read())
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise GatewayUnavailableError(
-            f"no answer from the payment gateway ({type(error).__name__}): is it running at PAYMENT_GATEWAY_URL?"
-        ) from error
-    if response.status < 300 and body:
-        return body
-    if response.status < 300:
-        raise GatewayUnavailableError("the payment gateway's answer is no JSON: is something else at its URL?")
-    if response.status == 402:
+    answer = await GATEWAY.ask(method, path, correlation_id, key=key, fields=fields)
+    if answer.status == 402:
         raise CardDeclinedError("the card was declined")
-    if response.status in BUSY or response.status >= 500:
-        raise GatewayUnavailableError(
-            f"the payment gateway answered {response.status}", _seconds(response.headers.get("Retry-After"))
+    if answer.is_error:
+        raise PaymentRefusedError(
+            f"the payment gateway refused: {answer.status} {answer.body.get('code')}", answer.status
         )
-    raise PaymentRefusedError(f"the payment gateway refused: {response.status} {body.get('code')}", response.status)
-
-
-def _object(content: bytes) -> dict[str, Any]:
-    """The JSON object in an answer. Empty for anything else: proxies and firewalls answer with pages of their own."""
-    try:
-        value = json.loads(content)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """A Retry-After header: seconds, or the date until which to wait."""
-    if retry_after is None:
-        return None
-    if retry_after.isdecimal():
-        return float(retry_after)
-    try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
+    return answer.body

@@ -71,7 +71,7 @@ async def test_a_refused_request_is_not_worth_another_try(world):
 
 async def test_a_slow_answer_is_waited_for_only_so_long(world, monkeypatch):
     hasty = replace(settings(), gateway_timeout=0.1)
-    monkeypatch.setattr("activities.gateway.settings", lambda: hasty)
+    monkeypatch.setattr("jobs.http_service.settings", lambda: hasty)
     world.fault({"fault": "slow", "delay": 5})
     with pytest.raises(GatewayUnavailableError, match="TimeoutError"):
         await payments.charge(await paying())
