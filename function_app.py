@@ -2,9 +2,9 @@
 
 import azure.durable_functions as df
 
-from activities import analytics, closing, imports, mail, orders, payments, photos, reports, stock
+from activities import analytics, approvals, closing, imports, mail, orders, payments, photos, refunds, reports, stock
 from activities import retention as erasing
-from orchestrators import order, order_import, photo, retention, sales_report
+from orchestrators import approval, decision, order, order_import, photo, retention, sales_report
 from triggers import (
     blobs,
     dead_letters,
@@ -33,15 +33,19 @@ app.register_functions(dead_letters.blueprint)
 app.register_functions(health.blueprint)
 app.register_functions(openapi.blueprint)
 
+app.register_functions(approval.blueprint)
+app.register_functions(decision.blueprint)
 app.register_functions(order.blueprint)
 app.register_functions(order_import.blueprint)
 app.register_functions(photo.blueprint)
 app.register_functions(retention.blueprint)
 app.register_functions(sales_report.blueprint)
 
+app.register_functions(approvals.blueprint)
 app.register_functions(stock.blueprint)
 app.register_functions(payments.blueprint)
 app.register_functions(orders.blueprint)
+app.register_functions(refunds.blueprint)
 app.register_functions(imports.blueprint)
 app.register_functions(photos.blueprint)
 app.register_functions(reports.blueprint)

@@ -1,0 +1,190 @@
+"""Refunds in the order book: what of an order's money is promised back or given back, never more than it was charged.
+
+A refund's row lies beside its order's, under the instance id of its job. Whatever changes one changes both, in one
+transaction that fails when either is no more as it was read: so refunds of one order may run side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import EdmType, EntityProperty, TableEntity, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from jobs import money, order_book, order_changes
+from jobs.clients import clients
+from jobs.errors import PermanentError
+from jobs.ledger import now
+from jobs.order_book import HANDED_OVER, OrderMissingError
+
+RESERVED, PAID, RELEASED = "Reserved", "Paid", "Released"
+
+
+class OrderNotRefundableError(PermanentError):
+    """The order is not sold (yet, or any more), so no money of it is the shop's to give back."""
+
+
+class RefundTooLargeError(PermanentError):
+    """More is asked for than what is left of the order's charge."""
+
+
+class RefundEndedError(PermanentError):
+    """The refund was paid or released before, and must not be touched again."""
+
+
+@dataclass(frozen=True)
+class Refund:
+    """A refund's row. Amounts are in minor units."""
+
+    id: str
+    """The instance id of its job."""
+    order_id: str
+    state: str
+    amount: int
+    currency: str
+    charge: str
+    """The gateway's id of what is given back."""
+    reference: str
+    """The one under which the gateway has booked it: the instance id of the order's job."""
+    payment: str | None
+    """The gateway's id of the refund, once it is paid."""
+    row: TableEntity
+
+
+async def reserve(order_id: str, refund_id: str, amount: int | None) -> Refund:
+    """Set an amount of the order's charge aside, or (None) all that is left of it. Done again it changes nothing.
+
+    Raises OrderMissingError, OrderNotRefundableError, RefundTooLargeError; RefundEndedError when it was released.
+    """
+    while True:
+        if refund := await find(order_id, refund_id):
+            if refund.state == RELEASED:
+                raise RefundEndedError(f"refund {refund_id} was taken back")
+            return refund
+        order = await _sold(order_id)
+        left = _number(order, "total") - _number(order, "refundReserved") - _number(order, "refunded")
+        wanted = left if amount is None else amount
+        _check(order_id, wanted, left, order["currency"])
+        row = _row(order, refund_id, RESERVED, wanted)
+        await order_changes.enter(_moved(order, refundReserved=wanted), ("create", row))
+
+
+async def settle(order_id: str, refund_id: str, payment: str) -> None:
+    """Enter that a reserved refund is paid, as the gateway's `payment`. Raises RefundEndedError if it was released."""
+    await _end(order_id, refund_id, PAID, payment=payment)
+
+
+async def release(order_id: str, refund_id: str) -> None:
+    """Give back what was set aside, also when it never was: then a straggling `reserve` finds the mark.
+
+    Raises RefundEndedError if the refund was paid.
+    """
+    while await find(order_id, refund_id) is None:
+        try:
+            order = await _sold(order_id)
+        except (OrderMissingError, OrderNotRefundableError):
+            return
+        if await order_changes.enter(("create", _row(order, refund_id, RELEASED, 0))):
+            return
+    await _end(order_id, refund_id, RELEASED)
+
+
+async def find(order_id: str, refund_id: str) -> Refund | None:
+    """The refund's row, if it has one."""
+    try:
+        row = await _table().get_entity(order_id, refund_id)
+    except ResourceNotFoundError:
+        return None
+    return Refund(
+        id=refund_id,
+        order_id=order_id,
+        state=row["state"],
+        amount=_number(row, "amount"),
+        currency=row["currency"],
+        charge=row["charge"],
+        reference=row["reference"],
+        payment=row.get("payment"),
+        row=row,
+    )
+
+
+async def _end(order_id: str, refund_id: str, state: str, **values: str) -> None:
+    while True:
+        refund = await find(order_id, refund_id)
+        if refund.state == state:
+            return
+        if refund.state != RESERVED:
+            raise RefundEndedError(f"refund {refund_id} has ended: it is {refund.state}")
+        order = await _table().get_entity(order_id, refund.row["sale"])
+        paid = refund.amount if state == PAID else 0
+        changed = {**_keys(refund.row), "state": state, "endedAt": now(), **values}
+        if await order_changes.enter(
+            _moved(order, refundReserved=-refund.amount, refunded=paid), ("update", changed, _guard(refund.row))
+        ):
+            return
+
+
+async def _sold(order_id: str) -> TableEntity:
+    """The row of the order's run that was sold. Raises OrderMissingError, OrderNotRefundableError."""
+    rows = [row async for row in order_book.rows_of(order_id)]
+    for row in rows:
+        if row["state"] == HANDED_OVER:
+            return row
+    if not rows:
+        raise OrderMissingError(f"order {order_id} is not in the book: is its id right, and was it ever confirmed?")
+    raise OrderNotRefundableError(
+        f"order {order_id} is {rows[-1]['state']}, and only what was handed over can be refunded: "
+        "cancel the order if it still runs"
+    )
+
+
+def _check(order_id: str, wanted: int, left: int, currency: str) -> None:
+    if 0 < wanted <= left:
+        return
+    rest = f"{money.written(left, currency)} {currency} ({left} in minor units)" if left else "nothing"
+    raise RefundTooLargeError(
+        f"of order {order_id} {rest} is left to refund: the rest was given back, or is promised to other refunds"
+    )
+
+
+def _row(order: TableEntity, refund_id: str, state: str, amount: int) -> dict[str, Any]:
+    return {
+        "PartitionKey": order["PartitionKey"],
+        "RowKey": refund_id,
+        "state": state,
+        "sale": order["RowKey"],
+        "amount": EntityProperty(amount, EdmType.INT64),
+        "currency": order["currency"],
+        "charge": order["charge"],
+        "reference": f"order-{order['PartitionKey']}{order['RowKey'].removeprefix(order_book.ROW)}",
+        "reservedAt": now(),
+    }
+
+
+def _moved(order: TableEntity, **changes: int) -> order_changes.Operation:
+    """One operation of a transaction: these sums of the order's row change by so much."""
+    sums = {name: EntityProperty(_number(order, name) + change, EdmType.INT64) for name, change in changes.items()}
+    return "update", {**_keys(order), **sums}, _guard(order)
+
+
+def _guard(row: TableEntity) -> dict[str, Any]:
+    return {
+        "mode": UpdateMode.MERGE,
+        "etag": row.metadata["etag"],
+        "match_condition": MatchConditions.IfNotModified,
+    }
+
+
+def _keys(row: TableEntity) -> dict[str, str]:
+    return {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}
+
+
+def _number(row: TableEntity, name: str) -> int:
+    return row[name].value if name in row else 0
+
+
+def _table() -> TableClient:
+    return clients().table("orders")
