@@ -85,6 +85,26 @@ class DeadlineExceededError(PermanentError):
     """The job took longer than its kind may take."""
 
 
+class ApprovalRejectedError(PermanentError):
+    """A person was asked whether the job may go on, and it may not."""
+
+
+class ApprovalNotFoundError(PermanentError):
+    """There is no approval of that id."""
+
+
+class ApprovalDecidedError(PermanentError):
+    """The question is decided already, and a decision stays as it is."""
+
+
+class ApprovalOverError(PermanentError):
+    """The vote comes too late: the link or the question is no longer open to it."""
+
+
+class LinkForgedError(PermanentError):
+    """The link is none that the app has made."""
+
+
 class JobFinishedError(PermanentError):
     """The job has already ended: nothing is left to do."""
 

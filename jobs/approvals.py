@@ -1,0 +1,268 @@
+"""Approvals: one table row a question, which says who is asked now, and what was decided, by whom, when and why.
+
+The row alone decides. Every change is guarded by its ETag, so of two votes one counts. The event that follows a vote
+only calls the sub-orchestration that waits (`orchestrators.decision`) to look; lost, it costs time until the next timer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+
+from jobs import clock
+from jobs.catalog import KINDS
+from jobs.clients import clients
+from jobs.entry import JobRef
+from jobs.errors import ApprovalNotFoundError
+from jobs.ledger import written
+
+OPEN, APPROVED, REJECTED, WITHDRAWN = "Open", "Approved", "Rejected", "Withdrawn"
+STATES = (OPEN, APPROVED, REJECTED, WITHDRAWN)
+VOTES = {"approve": APPROVED, "reject": REJECTED}
+LINK, API, DEFAULT = "link", "api", "default"
+"""Ways by which a decision came."""
+
+Changes = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One approver's time to answer. Times are ISO 8601 in UTC."""
+
+    approver: str
+    remind_at: str | None
+    ends_at: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the row has it."""
+        return {"approver": self.approver, "remindAt": self.remind_at, "endsAt": self.ends_at}
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A row of the table. Times are ISO 8601 in UTC."""
+
+    id: str
+    """The instance id of the job that asks."""
+    kind: str
+    job_id: str
+    run: int
+    tag: str
+    """The row's ETag."""
+    state: str
+    question: str
+    details: dict[str, Any]
+    rounds: tuple[Round, ...]
+    round: int
+    """The index of the one that runs."""
+    wake: str
+    """The event that the sub-orchestration waits for."""
+    default: str
+    """What counts when nobody answers: `approve` or `reject`."""
+    opened_at: str
+    expires_at: str
+    decided_by: str | None = None
+    decided_at: str | None = None
+    via: str | None = None
+    reason: str | None = None
+
+    @property
+    def instance_id(self) -> str:
+        """The sub-orchestration that waits."""
+        return f"{self.id}~decision"
+
+    @property
+    def approver(self) -> str | None:
+        """Who is asked at present; None where nobody ever was."""
+        return self.rounds[self.round].approver if self.rounds else None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == OPEN
+
+    @property
+    def decision(self) -> dict[str, Any]:
+        """What the job that asked is told."""
+        return {
+            "decision": self.state.lower(),
+            "by": self.decided_by,
+            "at": self.decided_at,
+            "via": self.via,
+            "reason": self.reason,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API shows it."""
+        return {
+            "id": self.id,
+            "job": {"kind": self.kind, "id": self.job_id},
+            "state": self.state,
+            "question": self.question,
+            "details": self.details,
+            "approver": self.approver,
+            "round": self.round,
+            "default": self.default,
+            "openedAt": self.opened_at,
+            "expiresAt": self.expires_at,
+            "decidedBy": self.decided_by,
+            "decidedAt": self.decided_at,
+            "via": self.via,
+            "reason": self.reason,
+        }
+
+
+async def open_for(
+    job: JobRef, question: str, details: Mapping[str, Any], default: str, plan: Callable[[datetime], list[Round]]
+) -> Approval:
+    """Enter a question unless it is entered, and return it as it is by now. `plan`: the rounds, from a moment on."""
+    now = clock.now()
+    rounds = plan(now)
+    row = {
+        "PartitionKey": job.kind,
+        "RowKey": job.instance_id,
+        "jobId": job.id,
+        "run": job.run,
+        "state": OPEN,
+        # One line, as it becomes the subject of a mail.
+        "question": " ".join(question.split()),
+        "details": json.dumps(dict(details)),
+        "rounds": json.dumps([each.to_dict() for each in rounds]),
+        "round": 0,
+        "wake": "decided.0",
+        "default": default,
+        "openedAt": written(now),
+        "expiresAt": rounds[-1].ends_at if rounds else written(now),
+    }
+    try:
+        await _table().create_entity(row)
+    except ResourceExistsError:
+        pass
+    return await get(job.instance_id)
+
+
+async def get(id: str) -> Approval:
+    """Raises ApprovalNotFoundError."""
+    kind = _kind_of(id)
+    try:
+        row = await _table().get_entity(kind, id) if kind else None
+    except ResourceNotFoundError:
+        row = None
+    if row is None:
+        raise ApprovalNotFoundError(f"there is no approval {id!r}: it may be past its age")
+    return _approval_of(row, row.metadata["etag"])
+
+
+async def find(state: str | None, top: int) -> list[Approval]:
+    """Up to `top` of them, those first whose time is over first."""
+    query, parameters = ("state eq @state", {"state": state}) if state else ("", None)
+    pages = _table().query_entities(query, parameters=parameters, results_per_page=top).by_page()
+    found: list[Approval] = []
+    async for page in pages:
+        found += [_approval_of(row, row.metadata["etag"]) async for row in page]
+        if len(found) >= top:
+            break
+    return sorted(found[:top], key=lambda approval: (approval.expires_at, approval.id))
+
+
+async def change(id: str, changes_of: Callable[[Approval], Changes | None]) -> Approval:
+    """Change a row as long as it takes, and return it as it is then.
+
+    `changes_of` says what to change in the row as it was read; None: nothing. It may raise.
+    Raises ApprovalNotFoundError.
+    """
+    while True:
+        found = await get(id)
+        changes = changes_of(found)
+        if changes is None:
+            return found
+        row = {"PartitionKey": found.kind, "RowKey": found.id, **changes}
+        guard = {"etag": found.tag, "match_condition": MatchConditions.IfNotModified}
+        try:
+            await _table().update_entity(row, mode=UpdateMode.MERGE, **guard)
+        except ResourceModifiedError:
+            # The answer to our own change may have been lost, and the SDK has sent it once more.
+            now = await _table().get_entity(found.kind, found.id)
+            if not row.items() <= now.items():
+                continue
+        return await get(id)
+
+
+async def decide(id: str, vote: str, *, by: str | None, via: str, reason: str | None = None) -> Approval:
+    """Enter a decision if the question is open. `vote`: approve or reject. Whether it counted, the row returned says."""
+    moment = written(clock.now())
+
+    def changes(found: Approval) -> Changes | None:
+        if not found.is_open:
+            return None
+        decided = {"state": VOTES[vote], "decidedBy": by, "decidedAt": moment, "via": via, "reason": reason}
+        return {name: value for name, value in decided.items() if value is not None}
+
+    return await change(id, changes)
+
+
+async def withdraw(id: str) -> Approval:
+    """Close a question that nobody has decided, because its job needs no answer any more."""
+    moment = written(clock.now())
+    return await change(id, lambda found: {"state": WITHDRAWN, "decidedAt": moment} if found.is_open else None)
+
+
+async def bar(job: JobRef) -> None:
+    """Withdraw the job's question, also one that is never asked: then a straggler finds that it may not be."""
+    approval = await open_for(job, "", {}, "reject", lambda _: [])
+    await withdraw(approval.id)
+
+
+def planned(approvers: tuple[str, ...], reminder: float, escalation: float) -> Callable[[datetime], list[Round]]:
+    """The rounds, one approver after the other. `reminder`, `escalation`: seconds from a round's start."""
+
+    def plan(start: datetime) -> list[Round]:
+        length = timedelta(seconds=escalation)
+        rounds = []
+        for number, approver in enumerate(approvers):
+            begin = start + number * length
+            remind_at = written(begin + timedelta(seconds=reminder)) if reminder < escalation else None
+            rounds.append(Round(approver, remind_at, written(begin + length)))
+        return rounds
+
+    return plan
+
+
+def _kind_of(id: str) -> str | None:
+    """The kind of job that the instance id belongs to: the longest, as `jobs.job` sees to it."""
+    return max((kind for kind in KINDS if id.startswith(f"{kind}-")), key=len, default=None)
+
+
+def _approval_of(row: Mapping[str, Any], tag: str) -> Approval:
+    rounds = [Round(each["approver"], each["remindAt"], each["endsAt"]) for each in json.loads(row["rounds"])]
+    return Approval(
+        id=row["RowKey"],
+        kind=row["PartitionKey"],
+        job_id=row["jobId"],
+        run=row["run"],
+        tag=tag,
+        state=row["state"],
+        question=row["question"],
+        details=json.loads(row["details"]),
+        rounds=tuple(rounds),
+        round=row["round"],
+        wake=row["wake"],
+        default=row["default"],
+        opened_at=row["openedAt"],
+        expires_at=row["expiresAt"],
+        decided_by=row.get("decidedBy"),
+        decided_at=row.get("decidedAt"),
+        via=row.get("via"),
+        reason=row.get("reason"),
+    )
+
+
+def _table() -> TableClient:
+    return clients().table("approvals")
