@@ -38,7 +38,7 @@ async def submit(job: Job, durable: DurableOrchestrationClient) -> Submission:
 
     Raises JobConflictError when the id is taken by a job with another input.
     """
-    submission = await _enter(job)
+    submission = await enter(job)
     await _hand_on(job, submission.entry, durable, may_exist=not submission.is_new)
     return submission
 
@@ -115,7 +115,7 @@ async def _take(body: bytes, delivery: Delivery, durable: DurableOrchestrationCl
         # So that it is urgent still when its time has come.
         envelope = envelope.model_copy(update={"priority": "urgent"})
     job = parse(envelope, source=delivery.source)
-    entry = (await _enter(job)).entry
+    entry = (await enter(job)).entry
     if await _is_settled(entry):
         return
     if job.kind.orchestrator or delay.is_early(entry.job):
@@ -140,7 +140,7 @@ async def _take_from_bus(body: bytes, delivery: BusDelivery, durable: DurableOrc
             await _enqueue(body, envelope.priority)
         return
     job = parse(envelope, source=delivery.source, reply_to=delivery.reply_to)
-    submission = await _enter(job)
+    submission = await enter(job)
     if not await _is_settled(submission.entry):
         await _hand_on(job, submission.entry, durable, may_exist=not submission.is_new)
 
@@ -170,7 +170,8 @@ async def _hand_on(job: Job, entry: Entry, durable: DurableOrchestrationClient, 
         await _enqueue(await _hand_over(job, entry.job), job.priority)
 
 
-async def _enter(job: Job) -> Submission:
+async def enter(job: Job) -> Submission:
+    """Enter a job in the ledger, and start nothing. Raises JobConflictError when its id has another input."""
     await clients().provide()
     entry, is_new = await ledger.submit(job.ref, job.digest)
     if entry.digest != job.digest:

@@ -13,11 +13,11 @@ from pathlib import Path
 from azure.core.exceptions import AzureError
 
 from jobs.clients import clients
-from jobs.commands import cancel, dead_letters, list, send, show, stock, upload, wait
+from jobs.commands import cancel, dead_letters, list, run, send, show, stock, trace, upload, wait
 from jobs.commands.options import NOT_DONE
 from jobs.errors import JobError, SettingMissingError
 
-COMMANDS = (send, upload, list, show, wait, cancel, dead_letters, stock)
+COMMANDS = (send, run, upload, list, show, wait, cancel, trace, dead_letters, stock)
 INTERRUPTED = 130
 """The exit code that shells give a program which Ctrl-C ended."""
 
@@ -30,8 +30,8 @@ the environment, or else from local.settings.json in the working directory.
 exit codes:
   0  done; of wait: every job is Completed
   1  not done, or a job is Failed: a line on stderr says why
-  2  the command line is wrong
-  3  wait: a job was Cancelled, and none is Failed
+  2  the command line is wrong; run: the job needs a host
+  3  wait, run: a job was Cancelled, and none is Failed
   4  wait: the time is over and a job has not ended
 """
 
