@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from jobs import intake, ledger, single_activity
+from jobs.catalog import Kind
 from jobs.errors import JobError, PermanentError, TransientError
 from jobs.job import Job
 from jobs.ledger import Entry
@@ -31,6 +32,15 @@ class HeldElsewhereError(TransientError):
     """A host is doing the job."""
 
 
+def must_be_one_activity(kind: Kind) -> None:
+    """Raises NeedsHostError."""
+    if kind.activity is None:
+        raise NeedsHostError(
+            f"a job of kind {kind.name} has several steps, whose order and timers Durable Functions keep: it needs a "
+            f"host. Drop it into a queue (`python -m jobs send {kind.name} …`), or POST it to /api/jobs/{kind.name}"
+        )
+
+
 async def run(job: Job, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> Entry:
     """Do the job, with as many attempts as a queue would give it, and return how it ended.
 
@@ -38,11 +48,7 @@ async def run(job: Job, *, sleep: Callable[[float], Awaitable[None]] = asyncio.s
     effects carry the same key.
     Raises NeedsHostError; JobConflictError when the id is taken by a job with another input; HeldElsewhereError.
     """
-    if job.kind.activity is None:
-        raise NeedsHostError(
-            f"a {job.kind.name} job has several steps, whose order and timers Durable Functions keep: it needs a host. "
-            f"Drop it into a queue (`python -m jobs send {job.kind.name} …`), or POST it to /api/jobs/{job.kind.name}"
-        )
+    must_be_one_activity(job.kind)
     entry = (await intake.enter(job)).entry
     whole, keep = job.input.model_dump(by_alias=True), partial(intake.keep_whole, job, entry)
     attempts = settings().max_dequeue_count

@@ -9,6 +9,7 @@ import time
 from uuid import uuid4
 
 from jobs import hostless, ids, ledger, strict_json, telemetry
+from jobs.catalog import kind_named
 from jobs.commands import printed
 from jobs.commands.files import read
 from jobs.commands.options import CANCELLED, DONE, NOT_DONE, WRONG_USE, Commands, add_command
@@ -32,16 +33,17 @@ def add(commands: Commands) -> None:
 
 
 async def run(options: argparse.Namespace) -> int:
+    try:
+        hostless.must_be_one_activity(kind_named(options.kind))
+    except NeedsHostError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_USE
     fields = {"kind": options.kind, "input": strict_json.loads(read(options.file))}
     fields["id"] = options.id or ids.missing(fields, uuid4().hex)
     if options.correlation_id:
         fields["correlationId"] = options.correlation_id
     _log_to_stderr()
-    try:
-        entry = await hostless.run(parse(open_envelope(fields), source="command"))
-    except NeedsHostError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return WRONG_USE
+    entry = await hostless.run(parse(open_envelope(fields), source="command"))
     name = f"{entry.job.kind}/{entry.job.id}"
     if options.json:
         printed.as_json({"kind": entry.job.kind, "id": entry.job.id, "status": entry.state, "error": entry.error})
