@@ -1,4 +1,4 @@
-"""The outside world of the sample business: a payment gateway and a mailbox that fail on demand."""
+"""The outside world of the sample business: a payment gateway, a parcel carrier and a mailbox that fail on demand."""
 
 from sandbox.in_process import Sandbox
 

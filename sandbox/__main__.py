@@ -27,7 +27,9 @@ async def run(port: int, smtp_port: int) -> None:
 def main() -> int:
     """Exit code 0 after a signal, 1 when a port is taken."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
-    parser.add_argument("--port", type=int, default=7080, help="HTTP port of the payment gateway (0: a free one)")
+    parser.add_argument(
+        "--port", type=int, default=7080, help="HTTP port of payment gateway and carrier (0: a free one)"
+    )
     parser.add_argument("--smtp-port", type=int, default=7025, help="SMTP port of the mailbox (0: a free one)")
     arguments = parser.parse_args()
     try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from threading import Thread
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sandbox.models import FaultOrder
+from sandbox import travel
+from sandbox.models import Booking, FaultOrder, Movement, WebhookTarget
 from sandbox.service import Addresses, serve
 from sandbox.world import World
 
@@ -41,7 +42,7 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The payment gateway, "http://127.0.0.1:7080"."""
+        """The payment gateway and the carrier, "http://127.0.0.1:7080"."""
         return self._addresses.url
 
     @property
@@ -60,6 +61,31 @@ class Sandbox:
         """{"requests"}: every payment request seen, faulted ones too."""
         return self._call(lambda: self._world.requests_json(reference))
 
+    def parcels(self, reference: str | None = None) -> dict[str, Any]:
+        """{"parcels"}, of one reference or of all."""
+        return self._call(lambda: self._world.carrier.as_json(reference))
+
+    def carrier_requests(self, reference: str | None = None) -> dict[str, Any]:
+        """{"requests"}: every request that the carrier has seen, faulted ones too."""
+        return self._call(lambda: self._world.carrier_requests_json(reference))
+
+    def book_parcel(self, reference: str) -> str:
+        """Book a parcel past the app, and return its number."""
+        return self._call(lambda: self._world.carrier.book(reference, Booking(reference=reference)).body["id"])
+
+    def move_parcel(self, id: str, state: str) -> dict[str, Any]:
+        """Bring a parcel to a state, tell the webhook, and return what POST …/events answers.
+
+        Raises sandbox.idempotency.RefusedError, pydantic.ValidationError.
+        """
+        movement = Movement(state=state)
+        return self._run_there(travel.move(self._world, id, movement.state))
+
+    def tell_parcels_at(self, url: str, secret: str) -> None:
+        """Have each movement of a parcel told there, as PUT /carrier/webhook takes it."""
+        target = WebhookTarget(url=url, secret=secret)
+        self._call(lambda: setattr(self._world.carrier, "webhook", target))
+
     def mailbox(self, to: str | None = None) -> dict[str, Any]:
         """{"messages", "duplicates"}, of one address or of all."""
         return self._call(lambda: self._world.mailbox.as_json(to))
@@ -73,7 +99,7 @@ class Sandbox:
         self._call(self._world.clear_faults)
 
     def clear(self) -> None:
-        """Forget money, mail, requests and faults."""
+        """Forget money, parcels, mail, requests and faults."""
         self._call(self._world.clear)
 
     async def _run(self) -> None:
@@ -93,4 +119,7 @@ class Sandbox:
         async def run() -> Value:
             return act()
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+        return self._run_there(run())
+
+    def _run_there(self, work: Coroutine[Any, Any, Value]) -> Value:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -10,8 +10,10 @@ from pydantic.alias_generators import to_camel
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 MinorUnits = Annotated[int, Field(strict=True, gt=0, le=1_000_000_000)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-Operation = Literal["authorize", "charge", "refund", "void", "mail"]
-FaultKind = Literal["decline", "throttle", "error", "slow", "drop_before", "drop_after"]
+Operation = Literal["authorize", "charge", "refund", "void", "mail", "book", "track", "webhook"]
+FaultKind = Literal["decline", "throttle", "error", "slow", "drop_before", "drop_after", "rubbish", "duplicate", "lost"]
+"""`rubbish` answers 200 with a page instead of JSON; `duplicate` and `lost` are for webhooks."""
+ParcelState = Literal["announced", "collected", "in-transit", "out-for-delivery", "delivered", "returned"]
 
 
 class Body(BaseModel):
@@ -52,6 +54,37 @@ class Void(Body):
     """Release an authorization that was not charged."""
 
     authorization: Text
+
+
+class Booking(Body):
+    """Take a parcel of that reference to where it belongs."""
+
+    reference: Text
+
+
+class Tracking(Body):
+    """Where is this parcel?"""
+
+    parcel: Text
+
+
+class Movement(Body):
+    """The parcel has come to this state."""
+
+    state: ParcelState
+
+
+class WebhookTarget(Body):
+    """Where each movement is told, and by which secret (`whsec_…`) it is signed."""
+
+    url: Annotated[str, Field(pattern=r"^https?://", max_length=2000)]
+    secret: Annotated[str, Field(pattern=r"^whsec_[A-Za-z0-9+/]{8,}={0,2}$", max_length=200)]
+
+
+class Journey(Body):
+    """Each new parcel comes to its next state every so many seconds, by itself. None: only when it is told to."""
+
+    seconds: Annotated[float, Field(gt=0, le=86_400)] | None
 
 
 class Condition(Body):

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any, Literal
 from uuid import uuid4
 
+from sandbox.idempotency import Answer, Answers, RefusedError
 from sandbox.models import Authorization, Body, Charge, Refund, Void
 
 CURRENCY = "EUR"
 EntryKind = Literal["authorization", "charge", "refund", "void"]
-
-
-class PaymentRefusedError(Exception):
-    """The gateway says no. `status` is the HTTP status, `code` a stable word for programs, the text is for people."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,93 +43,84 @@ class Entry:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer that booked something: it is given again to whoever repeats the request with its key."""
-
-    status: int
-    body: dict[str, Any]
-
-
 @dataclass(slots=True)
 class PaymentGateway:
     """One merchant's account in one currency.
 
-    Only a booking is remembered under its key: a refusal books nothing, so the key stays free and the next
-    request is judged afresh. Methods do not wait, so on one event loop each is atomic. The card is never kept.
+    Methods do not wait, so on one event loop each is atomic. The card is never kept.
     """
 
     _entries: dict[str, Entry] = field(default_factory=dict)
     _built_on: defaultdict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
-    _answers: dict[str, tuple[str, Answer]] = field(default_factory=dict)
+    _answers: Answers = field(default_factory=Answers)
 
     def authorize(self, key: str, request: Authorization) -> Answer:
-        """Promise money without moving it. Raises PaymentRefusedError (400 currency, 422 key)."""
+        """Promise money without moving it. Raises RefusedError (400 currency, 422 key)."""
 
         def book() -> Answer:
             _require_currency(request.currency)
             entry = self._add("authorization", request, request.amount, key)
             return Answer(201, {"id": entry.id, "status": "authorized", "amount": entry.amount, "currency": CURRENCY})
 
-        return self._once(key, request, book)
+        return self._answers.once(key, request, book)
 
     def charge(self, key: str, request: Charge) -> Answer:
         """Take money against an authorization, never more than it promised.
 
-        Raises PaymentRefusedError: 404 no such authorization, 409 voided, too much or another customer's, 422 key.
+        Raises RefusedError: 404 no such authorization, 409 voided, too much or another customer's, 422 key.
         """
 
         def book() -> Answer:
             _require_currency(request.currency)
             authorization = self._find("authorization", request.authorization)
             if any(entry.kind == "void" for entry in self._built_on[authorization.id]):
-                raise PaymentRefusedError(409, "authorization_voided", f"{authorization.id} was voided")
+                raise RefusedError(409, "authorization_voided", f"{authorization.id} was voided")
             if (authorization.reference, authorization.customer) != (request.reference, request.customer):
-                raise PaymentRefusedError(
+                raise RefusedError(
                     409, "authorization_mismatch", f"{authorization.id} was given for another reference or customer"
                 )
             left = authorization.amount - _total(self._built_on[authorization.id], "charge")
             if request.amount > left:
-                raise PaymentRefusedError(409, "amount_too_large", f"only {left} of {authorization.id} can be charged")
+                raise RefusedError(409, "amount_too_large", f"only {left} of {authorization.id} can be charged")
             entry = self._add("charge", request, request.amount, key, authorization)
             return Answer(201, {"id": entry.id, "status": "charged", "amount": entry.amount, "currency": CURRENCY})
 
-        return self._once(key, request, book)
+        return self._answers.once(key, request, book)
 
     def refund(self, key: str, request: Refund) -> Answer:
         """Give money back, over all refunds never more than was charged.
 
-        Raises PaymentRefusedError: 404 no such charge, 409 too much or another reference's, 422 key.
+        Raises RefusedError: 404 no such charge, 409 too much or another reference's, 422 key.
         """
 
         def book() -> Answer:
             charge = self._find("charge", request.charge)
             if charge.reference != request.reference:
-                raise PaymentRefusedError(409, "charge_mismatch", f"{charge.id} was made for another reference")
+                raise RefusedError(409, "charge_mismatch", f"{charge.id} was made for another reference")
             left = charge.amount - _total(self._built_on[charge.id], "refund")
             if request.amount > left:
-                raise PaymentRefusedError(409, "amount_too_large", f"only {left} of {charge.id} can be refunded")
+                raise RefusedError(409, "amount_too_large", f"only {left} of {charge.id} can be refunded")
             entry = self._add("refund", charge, request.amount, key, charge)
             return Answer(201, {"id": entry.id, "status": "refunded", "amount": entry.amount, "currency": CURRENCY})
 
-        return self._once(key, request, book)
+        return self._answers.once(key, request, book)
 
     def void(self, key: str, request: Void) -> Answer:
         """Release an authorization; releasing it again changes nothing, whatever the key.
 
-        Raises PaymentRefusedError: 404 no such authorization, 409 already charged, 422 key.
+        Raises RefusedError: 404 no such authorization, 409 already charged, 422 key.
         """
 
         def book() -> Answer:
             authorization = self._find("authorization", request.authorization)
             kinds = {entry.kind for entry in self._built_on[authorization.id]}
             if "charge" in kinds:
-                raise PaymentRefusedError(409, "already_charged", f"{authorization.id} was charged; refund the charge")
+                raise RefusedError(409, "already_charged", f"{authorization.id} was charged; refund the charge")
             if "void" not in kinds:
                 self._add("void", authorization, authorization.amount, key, authorization)
             return Answer(200, {"id": authorization.id, "status": "voided"})
 
-        return self._once(key, request, book)
+        return self._answers.once(key, request, book)
 
     def subject(self, request: Body) -> dict[str, str]:
         """Whose money a request is about: its `reference` and `customer`, looked up where the body does not say."""
@@ -155,20 +137,6 @@ class PaymentGateway:
         entries = [entry for entry in self._entries.values() if reference in (None, entry.reference)]
         balance = _total(entries, "charge") - _total(entries, "refund")
         return {"entries": [entry.as_json() for entry in entries], "balance": balance, "currency": CURRENCY}
-
-    def _once(self, key: str, request: Body, book: Callable[[], Answer]) -> Answer:
-        # A digest tells two bodies apart without keeping the card.
-        digest = sha256(f"{type(request).__name__}{request.model_dump_json()}".encode()).hexdigest()
-        if key in self._answers:
-            known, answer = self._answers[key]
-            if known != digest:
-                raise PaymentRefusedError(
-                    422, "key_reused", f"Idempotency-Key {key!r} was used for another request; take a new key"
-                )
-            return answer
-        answer = book()
-        self._answers[key] = (digest, answer)
-        return answer
 
     def _add(
         self, kind: EntryKind, about: Authorization | Charge | Entry, amount: int, key: str, origin: Entry | None = None
@@ -192,7 +160,7 @@ class PaymentGateway:
     def _find(self, kind: EntryKind, entry_id: str) -> Entry:
         entry = self._entries.get(entry_id)
         if entry is None or entry.kind != kind:
-            raise PaymentRefusedError(404, f"unknown_{kind}", f"there is no {kind} {entry_id!r} in the ledger")
+            raise RefusedError(404, f"unknown_{kind}", f"there is no {kind} {entry_id!r} in the ledger")
         return entry
 
 
@@ -202,4 +170,4 @@ def _total(entries: Iterable[Entry], kind: EntryKind) -> int:
 
 def _require_currency(currency: str) -> None:
     if currency != CURRENCY:
-        raise PaymentRefusedError(400, "currency_not_supported", f"this account takes {CURRENCY}, not {currency}")
+        raise RefusedError(400, "currency_not_supported", f"this account takes {CURRENCY}, not {currency}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from asyncio import Task
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from sandbox.carrier import Carrier
 from sandbox.faults import Faults
 from sandbox.mailbox import Mailbox
 from sandbox.payments import PaymentGateway
@@ -14,7 +16,7 @@ from sandbox.payments import PaymentGateway
 
 @dataclass(slots=True)
 class RequestRecord:
-    """A payment request as it was seen at the door; `status` stays None when the connection was dropped."""
+    """A request to a service as it was seen at the door; `status` stays None when the connection was dropped."""
 
     method: str
     path: str
@@ -31,16 +33,30 @@ class RequestRecord:
 
 @dataclass(slots=True)
 class World:
-    """Gateway, mailbox, faults to come, and every payment request seen."""
+    """Gateway, carrier, mailbox, faults to come, and every request seen."""
 
     payments: PaymentGateway = field(default_factory=PaymentGateway)
     mailbox: Mailbox = field(default_factory=Mailbox)
     faults: Faults = field(default_factory=Faults)
     requests: list[RequestRecord] = field(default_factory=list)
+    """Those to the payment gateway."""
+    carrier: Carrier = field(default_factory=Carrier)
+    carrier_requests: list[RequestRecord] = field(default_factory=list)
+    journeys: dict[str, Task[None]] = field(default_factory=dict)
+    """By the numbers of the parcels that travel by themselves."""
 
     def requests_json(self, reference: str | None = None) -> dict[str, Any]:
-        """The requests in the order they came, or those of one reference."""
-        return {"requests": [seen.as_json() for seen in self.requests if reference in (None, seen.reference)]}
+        """The payment requests in the order they came, or those of one reference."""
+        return _described(self.requests, reference)
+
+    def carrier_requests_json(self, reference: str | None = None) -> dict[str, Any]:
+        """The same of the requests to the carrier."""
+        return _described(self.carrier_requests, reference)
+
+    def clear_journeys(self) -> None:
+        """Every parcel stays where it is."""
+        while self.journeys:
+            self.journeys.popitem()[1].cancel()
 
     def clear_faults(self) -> None:
         """From now on everything works."""
@@ -54,5 +70,12 @@ class World:
         """Forget everything, as if just started."""
         self.payments = PaymentGateway()
         self.requests = []
+        self.carrier = Carrier()
+        self.carrier_requests = []
+        self.clear_journeys()
         self.clear_mailbox()
         self.clear_faults()
+
+
+def _described(requests: list[RequestRecord], reference: str | None) -> dict[str, Any]:
+    return {"requests": [seen.as_json() for seen in requests if reference in (None, seen.reference)]}

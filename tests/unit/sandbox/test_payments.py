@@ -7,8 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
+from sandbox.idempotency import RefusedError
 from sandbox.models import Authorization, Charge, Refund, Void
-from sandbox.payments import PaymentGateway, PaymentRefusedError
+from sandbox.payments import PaymentGateway
 
 
 def authorization(amount: int = 1999, reference: str = "A-1", currency: str = "EUR") -> Authorization:
@@ -29,7 +30,7 @@ def kinds(gateway: PaymentGateway) -> list[str]:
 
 
 def refused(act, status: int, code: str) -> None:
-    with pytest.raises(PaymentRefusedError) as caught:
+    with pytest.raises(RefusedError) as caught:
         act()
     assert (caught.value.status, caught.value.code) == (status, code)
 
@@ -157,7 +158,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def charge(self, authorized, amount):
         key, request = self._key(), charge(authorized[0], amount)
         if amount > self.promised[authorized[0]]:
-            with pytest.raises(PaymentRefusedError):
+            with pytest.raises(RefusedError):
                 self.gateway.charge(key, request)
             return multiple()
         answer = self.gateway.charge(key, request)
@@ -172,7 +173,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def refund(self, charged, amount):
         key, request = self._key(), Refund(charge=charged[0], reference="A-1", amount=amount)
         if amount > self.refundable.get(charged[0], 0):
-            with pytest.raises(PaymentRefusedError):
+            with pytest.raises(RefusedError):
                 self.gateway.refund(key, request)
             return multiple()
         answer = self.gateway.refund(key, request)
@@ -185,7 +186,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def void(self, authorized):
         key, request = self._key(), Void(authorization=authorized[0])
         if authorized[0] not in self.untouched:
-            with pytest.raises(PaymentRefusedError):
+            with pytest.raises(RefusedError):
                 self.gateway.void(key, request)
             return multiple()
         answer = self.gateway.void(key, request)
@@ -203,7 +204,7 @@ class LedgerMachine(RuleBasedStateMachine):
         _, (_, key, request, _) = earlier
         other = authorization(amount, reference="another")
         if other != request:
-            with pytest.raises(PaymentRefusedError) as caught:
+            with pytest.raises(RefusedError) as caught:
                 self.gateway.authorize(key, other)
             assert caught.value.status == 422
 
