@@ -4,9 +4,11 @@ import azure.durable_functions as df
 
 from activities import analytics, approvals, closing, imports, mail, orders, payments, photos, refunds, reports, stock
 from activities import retention as erasing
-from orchestrators import approval, decision, order, order_import, photo, retention, sales_report
+from orchestrators import approval, decision, order, order_import, photo, refund, retention, sales_report
+from triggers import approvals as approval_doors
 from triggers import (
     blobs,
+    dashboard,
     dead_letters,
     health,
     job_list,
@@ -30,7 +32,9 @@ app.register_functions(timers.blueprint)
 app.register_functions(schedules.blueprint)
 app.register_functions(poison.blueprint)
 app.register_functions(dead_letters.blueprint)
+app.register_functions(dashboard.blueprint)
 app.register_functions(health.blueprint)
+app.register_functions(approval_doors.blueprint)
 app.register_functions(openapi.blueprint)
 
 app.register_functions(approval.blueprint)
@@ -38,6 +42,7 @@ app.register_functions(decision.blueprint)
 app.register_functions(order.blueprint)
 app.register_functions(order_import.blueprint)
 app.register_functions(photo.blueprint)
+app.register_functions(refund.blueprint)
 app.register_functions(retention.blueprint)
 app.register_functions(sales_report.blueprint)
 

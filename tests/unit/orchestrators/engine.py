@@ -12,7 +12,8 @@ from azure.functions.decorators.function_app import FunctionBuilder
 
 Activity = Callable[[dict[str, Any]], Awaitable[Any]]
 
-CALL_ACTIVITY, CONTINUE_AS_NEW, CREATE_TIMER, WAIT_FOR_EVENT, WHEN_ANY, WHEN_ALL = 0, 4, 5, 6, 11, 12
+CALL_ACTIVITY, CALL_SUB_ORCHESTRATOR, CONTINUE_AS_NEW, CREATE_TIMER = 0, 2, 4, 5
+WAIT_FOR_EVENT, WHEN_ANY, WHEN_ALL = 6, 11, 12
 
 
 def named(name: str) -> FunctionBuilder:
@@ -25,7 +26,10 @@ def named(name: str) -> FunctionBuilder:
 
 
 class Engine:
-    """One instance of an orchestrator. Timers fire at once; the clock goes on as if they had not."""
+    """One instance of an orchestrator. Timers fire at once; the clock goes on as if they had not.
+
+    A sub-orchestration is what the activity of its name does.
+    """
 
     def __init__(self, orchestrator: Callable[[Any], Generator], input: Any, activities: dict[str, Activity]):
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -104,9 +108,10 @@ class Engine:
         self._known = plain
         arriving = []
         for id, action in numbered:
-            if action["actionType"] == CALL_ACTIVITY:
-                self.history.append(_event(4, self.now, id=id, Name=action["functionName"]))
-                arriving += await self._run_activity(id, action["functionName"], json.loads(action["input"]))
+            if action["actionType"] in (CALL_ACTIVITY, CALL_SUB_ORCHESTRATOR):
+                kind = 4 if action["actionType"] == CALL_ACTIVITY else 7
+                self.history.append(_event(kind, self.now, id=id, Name=action["functionName"]))
+                arriving += await self._run_activity(kind, id, action["functionName"], json.loads(action["input"]))
             else:
                 fire_at = datetime.fromisoformat(action["fireAt"])
                 self.pauses.append((fire_at - self.now).total_seconds())
@@ -117,15 +122,15 @@ class Engine:
         self.now += timedelta(seconds=0.01)
         return arriving
 
-    async def _run_activity(self, id: int, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    async def _run_activity(self, kind: int, id: int, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         self.calls.append((name, arguments))
         arriving = self._arrived(name)
         try:
             result = await self._activities[name](arguments)
         except Exception as error:
             reason = f"Activity function '{name}' failed:  {type(error).__name__}: {error}"
-            return [*arriving, _event(6, self.now, TaskScheduledId=id, Reason=reason, Details="{}")]
-        return [*arriving, _event(5, self.now, TaskScheduledId=id, Result=json.dumps(result))]
+            return [*arriving, _event(kind + 2, self.now, TaskScheduledId=id, Reason=reason, Details="{}")]
+        return [*arriving, _event(kind + 1, self.now, TaskScheduledId=id, Result=json.dumps(result))]
 
     def _arrived(self, occasion: str) -> list[dict[str, Any]]:
         name = self.events.pop(occasion, None)
