@@ -106,8 +106,7 @@ async def check(call: Call) -> dict:
 
 async def default(call: Call) -> dict:
     """Decide as the question has it for when nobody answers, unless somebody has."""
-    found = await approvals.get(call.job.instance_id)
-    found = await approvals.decide(found.id, found.default, by=None, via=approvals.DEFAULT)
+    found = await approvals.decide_by_default(call.job.instance_id)
     return {"decision": await _decision(call, found)}
 
 
@@ -139,11 +138,11 @@ async def _mail(call: Call, approval: Approval, what: str) -> dict:
         link = Invitation(approval.id, round, ends_at).url()
         details = "".join(f"{name}: {value}\n" for name, value in approval.details.items())
         text = (
-            f"{approval.question}\n\n{details}\n"
+            f"{approval.question}\n\n{details}asked by: {approval.kind} {approval.job_id}\n\n"
             f"Look at it and decide until {ends_at:%Y-%m-%d %H:%M} UTC:\n\n{link}\n\n"
             "The link is for you alone: whoever has it can decide. "
             f"If nobody has decided by {expires_at:%Y-%m-%d %H:%M} UTC, it counts as {COUNTS_AS[approval.default]}.\n"
         )
-        subject = f"{what}: {approval.question}"
+        subject = f"{what} ({approval.kind} {approval.job_id}): {approval.question}"
         await mail.deliver(approval.approver, subject, text, key=call.key, correlation_id=call.job.correlation_id)
     return {"decision": await _decision(call, approval)}

@@ -19,6 +19,7 @@ from jobs import order_book
 from jobs.call import Call, outcome
 from jobs.clients import clients
 from jobs.errors import PermanentError, TransientError
+from jobs.settings import settings
 
 blueprint = df.Blueprint()
 
@@ -58,7 +59,8 @@ async def release_stock(call: dict) -> dict:
 
 
 async def reserve(call: Call) -> dict[str, Any]:
-    """Hold the pieces of every line, article by article. Returns the lines with their prices, and the total.
+    """Hold the pieces of every line, article by article. Returns the lines with their prices, and the total,
+    and `needsApproval` when a person must approve of so much.
 
     Input: `lines` (`sku`, `quantity`) and `currency`. Amounts are in minor units of the currency.
     Raises OutOfStockError, UnknownArticleError; what was held until then stays held for `release`. Raises
@@ -71,7 +73,9 @@ async def reserve(call: Call) -> dict[str, Any]:
     for line in _in_order(call.input["lines"]):
         price = await _once_more(_hold, call.job.instance_id, line["sku"], line["quantity"], currency)
         lines.append({**line, "price": price})
-    return {"lines": lines, "total": sum(line["quantity"] * line["price"] for line in lines), "currency": currency}
+    total = sum(line["quantity"] * line["price"] for line in lines)
+    reserved = {"lines": lines, "total": total, "currency": currency}
+    return {**reserved, "needsApproval": True} if total > settings().order_approval_limit else reserved
 
 
 async def release(call: Call) -> None:

@@ -55,7 +55,5 @@ def check_key() -> None:
 def _serializer() -> URLSafeSerializer:
     key = settings().required("signing_key")
     if len(key) < SHORTEST_KEY:
-        raise SettingMissingError(
-            f"the app setting SIGNING_KEY is too short: at least {SHORTEST_KEY} random characters"
-        )
+        raise SettingMissingError(f"the app setting SIGNING_KEY must be random, {SHORTEST_KEY} characters at least")
     return URLSafeSerializer(key, salt=SALT)

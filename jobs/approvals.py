@@ -1,13 +1,14 @@
 """Approvals: one table row a question, which says who is asked now, and what was decided, by whom, when and why.
 
 The row alone decides. Every change is guarded by its ETag, so of two votes one counts. The event that follows a vote
-only calls the sub-orchestration that waits (`orchestrators.decision`) to look; lost, it costs time until the next timer.
+only calls the sub-orchestration that waits (`orchestrators.decision`) to look; one that is lost costs time, no vote.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -99,6 +100,14 @@ class Approval:
             "reason": self.reason,
         }
 
+    def in_words(self) -> str:
+        """How a question that is not open any more was closed."""
+        moment = f"{datetime.fromisoformat(self.decided_at):%Y-%m-%d %H:%M} UTC" if self.decided_at else ""
+        if self.via == DEFAULT:
+            return f"{self.state.lower()} on {moment}, because nobody had answered"
+        by = f" by {self.decided_by}" if self.decided_by else ""
+        return f"{self.state.lower()} on {moment}{by}"
+
     def to_dict(self) -> dict[str, Any]:
         """As the API shows it."""
         return {
@@ -141,10 +150,8 @@ async def open_for(
         "openedAt": written(now),
         "expiresAt": rounds[-1].ends_at if rounds else written(now),
     }
-    try:
+    with suppress(ResourceExistsError):
         await _table().create_entity(row)
-    except ResourceExistsError:
-        pass
     return await get(job.instance_id)
 
 
@@ -195,29 +202,34 @@ async def change(id: str, changes_of: Callable[[Approval], Changes | None]) -> A
         return await get(id)
 
 
-async def decide(id: str, vote: str, *, by: str | None, via: str, reason: str | None = None) -> Approval:
-    """Enter a decision if the question is open. `vote`: approve or reject. Whether it counted, the row returned says."""
+def decided(vote: str, *, by: str | None, at: str, via: str, reason: str | None = None) -> Changes:
+    """The changes that decide a question. `vote`: approve or reject; `at` as the ledger writes moments."""
+    changes = {"state": VOTES[vote], "decidedBy": by, "decidedAt": at, "via": via, "reason": reason}
+    return {name: value for name, value in changes.items() if value is not None}
+
+
+async def decide_by_default(id: str) -> Approval:
+    """Decide a question that nobody has answered. Whether it was that, the row returned says."""
     moment = written(clock.now())
-
-    def changes(found: Approval) -> Changes | None:
-        if not found.is_open:
-            return None
-        decided = {"state": VOTES[vote], "decidedBy": by, "decidedAt": moment, "via": via, "reason": reason}
-        return {name: value for name, value in decided.items() if value is not None}
-
-    return await change(id, changes)
+    return await change(
+        id, lambda found: decided(found.default, by=None, at=moment, via=DEFAULT) if found.is_open else None
+    )
 
 
-async def withdraw(id: str) -> Approval:
-    """Close a question that nobody has decided, because its job needs no answer any more."""
+async def withdraw(id: str) -> Approval | None:
+    """Close a question that nobody has decided, because its job needs no answer. None unless it is withdrawn then."""
     moment = written(clock.now())
-    return await change(id, lambda found: {"state": WITHDRAWN, "decidedAt": moment} if found.is_open else None)
+    try:
+        found = await change(id, lambda found: {"state": WITHDRAWN, "decidedAt": moment} if found.is_open else None)
+    except ApprovalNotFoundError:
+        return None
+    return found if found.state == WITHDRAWN else None
 
 
 async def bar(job: JobRef) -> None:
-    """Withdraw the job's question, also one that is never asked: then a straggler finds that it may not be."""
-    approval = await open_for(job, "", {}, "reject", lambda _: [])
-    await withdraw(approval.id)
+    """Withdraw the job's question, also one that was never asked: then a straggler finds that it may not be."""
+    await open_for(job, "", {}, "reject", lambda _: [])
+    await withdraw(job.instance_id)
 
 
 def planned(approvers: tuple[str, ...], reminder: float, escalation: float) -> Callable[[datetime], list[Round]]:

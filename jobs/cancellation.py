@@ -1,11 +1,16 @@
-"""Cancelling a job: a request, which the job grants between two steps by undoing what it did."""
+"""Cancelling a job: a request, which the job grants between two steps by undoing what it did.
+
+A job that waits for a person does not wait any longer: its question is withdrawn.
+"""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from azure.durable_functions import DurableOrchestrationClient, OrchestrationRuntimeStatus
 from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
-from jobs import ledger
+from jobs import approvals, ledger
 from jobs.catalog import kind_named
 from jobs.errors import TooLateError, TransientError
 from jobs.saga import CANCEL
@@ -44,10 +49,20 @@ async def _ask(instance_id: str, live: DurableOrchestrationStatus, durable: Dura
     shown = live.custom_status if isinstance(live.custom_status, dict) else {}
     if not shown.get("cancellable", True):
         raise TooLateError(f"it is too late to cancel: the job is at {shown['step']}")
+    await _tell(instance_id, CANCEL, durable)
+    # Not sooner: once the job knows, it opens no question any more that would have to be withdrawn, too.
+    if question := await approvals.withdraw(instance_id):
+        # What waits for the answer may not have begun, or have seen it already.
+        with suppress(TooLateError):
+            await _tell(question.instance_id, question.wake, durable)
+
+
+async def _tell(instance_id: str, event: str, durable: DurableOrchestrationClient) -> None:
     try:
-        await durable.raise_event(instance_id, CANCEL)
+        await durable.raise_event(instance_id, event)
     except Exception as error:
         # That the instance has ended meanwhile, as any other trouble, the SDK tells by a bare Exception.
-        if (await durable.get_status(instance_id)).runtime_status in ENDED:
+        live = await durable.get_status(instance_id)
+        if not live or live.runtime_status in ENDED:
             raise TooLateError("the job has ended") from error
         raise TransientError("the job could not be told: try again, and see the host's log") from error

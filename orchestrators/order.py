@@ -7,8 +7,10 @@ from activities.mail import mail_confirmation
 from activities.orders import confirm_order, hand_over_order, withdraw_order
 from activities.payments import charge_payment, refund_payment
 from activities.stock import release_stock, reserve_stock
+from jobs import money
 from jobs.errors import JobError
 from jobs.saga import Saga
+from orchestrators.decision import approve
 
 blueprint = df.Blueprint()
 
@@ -27,6 +29,8 @@ def sell(context: df.DurableOrchestrationContext):
     try:
         wanted = {"lines": saga.input["lines"], "currency": currency}
         sold = yield from saga.do(reserve_stock, wanted, undo=release_stock)
+        if sold.pop("needsApproval", False):
+            yield from approve(saga, *_question(sold))
 
         amount = {"amount": sold["total"], "currency": currency}
         payment = yield from saga.do(charge_payment, amount, undo=refund_payment)
@@ -40,3 +44,9 @@ def sell(context: df.DurableOrchestrationContext):
     sale = {"total": sold["total"], "currency": currency}
     failures = yield from saga.also({mail_confirmation: sale, record_sale: sale})
     return (yield from saga.complete({**sold, "incomplete": failures} if failures else sold))
+
+
+def _question(sold):
+    total = f"{money.written(sold['total'], sold['currency'], grouped=True)} {sold['currency']}"
+    articles = ", ".join(f"{line['quantity']} x {line['sku']}" for line in sold["lines"])
+    return f"May this order for {total} be sold?", {"total": total, "articles": articles}
