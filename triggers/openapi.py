@@ -5,16 +5,19 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
-from jobs import ledger
+from jobs import approvals, ledger
+from jobs.approval_votes import LONGEST_REASON
 from jobs.catalog import KINDS, Kind
 from jobs.timetable import SCHEDULES
 from triggers.answers import answer_json, answering
+from triggers.openapi_schemas import schemas
 
 blueprint = df.Blueprint()
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 DEAD_LETTER = {"$ref": "#/components/schemas/DeadLetter"}
 STATUS = {"$ref": "#/components/schemas/Status"}
+APPROVAL = {"$ref": "#/components/schemas/Approval"}
 
 
 @blueprint.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -33,6 +36,13 @@ def describe() -> dict[str, Any]:
             "post": _operation(
                 "Ask a job to stop and to undo what it did.", _named(), {202: STATUS, 404: PROBLEM, 409: PROBLEM}
             )
+        },
+        "/api/approvals": {"get": _list_approvals()},
+        "/api/approvals/{id}/decision": {"post": _decide("Decide for somebody who has no link.", APPROVAL_ID, "by")},
+        "/api/approvals/{token}": {
+            "get": _operation("Look at the question of a mailed link.", [TOKEN], LOOKED) | OPEN,
+            "head": _operation("Whether a mailed link is good.", [TOKEN], LOOKED) | OPEN,
+            "post": _decide("Decide by a mailed link.", TOKEN) | OPEN,
         },
         "/api/schedules": {"get": _operation("What runs by the clock, and the alerts there are.", [], {200: WATCHED})},
         "/api/schedules/{name}/run": {"post": _run_schedule()},
@@ -56,7 +66,7 @@ def describe() -> dict[str, Any]:
         "info": {"title": "Nightshift jobs", "version": "1"},
         "security": [{"functionKey": []}],
         "paths": paths,
-        "components": {"schemas": _schemas(), "securitySchemes": {"functionKey": FUNCTION_KEY, "adminKey": ADMIN_KEY}},
+        "components": {"schemas": schemas(), "securitySchemes": {"functionKey": FUNCTION_KEY, "adminKey": ADMIN_KEY}},
     }
 
 
@@ -107,6 +117,27 @@ def _list() -> dict[str, Any]:
     return _operation("List jobs, ordered by kind and id.", parameters, {200: page, 400: PROBLEM, 404: PROBLEM})
 
 
+def _list_approvals() -> dict[str, Any]:
+    parameters = [
+        _parameter("query", "state", "Only those in this state.", {"enum": list(approvals.STATES)}),
+        _parameter("query", "top", "So many at most.", {"type": "integer", "minimum": 1, "maximum": 1000}),
+    ]
+    found = {"type": "object", "properties": {"approvals": {"type": "array", "items": APPROVAL}}}
+    summary = "List questions to people, those first whose time is over first."
+    return _operation(summary, parameters, {200: found, 400: PROBLEM})
+
+
+def _decide(summary: str, named: dict[str, Any], *more: str) -> dict[str, Any]:
+    decision = {"enum": list(approvals.VOTES)}
+    reason = {"type": ["string", "null"], "maxLength": LONGEST_REASON}
+    properties = {"decision": decision, "reason": reason, **{name: {"type": "string"} for name in more}}
+    schema = {"type": "object", "required": ["decision", *more], "properties": properties}
+    types = ["application/json"] if more else ["application/json", "application/x-www-form-urlencoded"]
+    body = {"required": True, "content": {type: {"schema": schema} for type in types}}
+    refusals = (400, 404, 409, 410, 413, 503) if more else (400, 403, 404, 409, 410, 413, 503)
+    return _operation(summary, [named], {200: APPROVAL} | dict.fromkeys(refusals, PROBLEM)) | {"requestBody": body}
+
+
 def _run_schedule() -> dict[str, Any]:
     named = {"in": "path", "name": "name", "required": True, "schema": {"enum": sorted(SCHEDULES)}}
     moment = {"type": "string", "format": "date-time", "description": "The newest occurrence until then, or until now."}
@@ -145,6 +176,9 @@ def _operation(summary: str, parameters: list[dict[str, Any]], answers: dict[int
     return {"summary": summary, "parameters": parameters, "responses": responses}
 
 
+APPROVAL_ID = _parameter("path", "id", "As a list names it: `order-A-1001`.") | {"required": True}
+TOKEN = _parameter("path", "token", "What was mailed.") | {"required": True}
+LOOKED = {200: APPROVAL} | dict.fromkeys((403, 404, 410, 503), PROBLEM)
 LETTER = _parameter("path", "id", "As a list names it: `poison-jobs-17`.") | {"required": True}
 WITH_BODY = _parameter("query", "body", "`true`: with what failed, which may be sensitive.", {"type": "boolean"})
 REPLAYED = {
@@ -174,117 +208,10 @@ _MEANING = {
     202: "Accepted",
     204: "It is gone",
     400: "Not right; each wrong field is named",
+    403: "The link is none of ours",
     404: "There is none",
     409: "Not in this state",
+    410: "Too late",
     413: "Too large",
     503: "A service is missing; it is named",
-}
-
-
-def _schemas() -> dict[str, Any]:
-    schemas: dict[str, Any] = {"Status": _STATUS_SCHEMA, "Problem": _PROBLEM_SCHEMA, "DeadLetter": _LETTER_SCHEMA}
-    schemas |= {"Schedule": _SCHEDULE_SCHEMA, "Alert": _ALERT_SCHEMA}
-    for kind in KINDS.values():
-        schema = kind.input_model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= schema.pop("$defs", {})
-        schemas[kind.input_model.__name__] = schema
-    return schemas
-
-
-_TIME = {"type": ["string", "null"], "format": "date-time"}
-_SECONDS = {"type": ["number", "null"]}
-_ERROR_SCHEMA = {
-    "type": "object",
-    "required": ["type", "message", "retryable"],
-    "properties": {
-        "type": {"type": "string"},
-        "message": {"type": "string"},
-        "retryable": {"type": "boolean"},
-        "openCompensations": {"type": "array", "items": {"type": "string"}},
-    },
-}
-_STATUS_SCHEMA = {
-    "type": "object",
-    "required": ["kind", "id", "status", "correlationId", "submittedAt"],
-    "properties": {
-        "kind": {"type": "string"},
-        "id": {"type": "string"},
-        "status": {"enum": ["Pending", "Running", "Waiting", "Completed", "Failed", "Cancelled"]},
-        "progress": {
-            "type": ["object", "null"],
-            "properties": {"percent": {"type": ["integer", "null"]}, "step": {"type": ["string", "null"]}},
-        },
-        "correlationId": {"type": "string"},
-        "replyTo": {"type": "string"},
-        "notBefore": {"type": "string", "format": "date-time"},
-        "submittedAt": _TIME,
-        "startedAt": _TIME,
-        "completedAt": _TIME,
-        "waitSeconds": _SECONDS,
-        "runSeconds": _SECONDS,
-        "result": {},
-        "resultUrl": {"type": "string", "format": "uri"},
-        "error": _ERROR_SCHEMA,
-    },
-}
-_LETTER_SCHEMA = {
-    "type": "object",
-    "required": ["id", "queue", "source", "reason", "description", "enqueuedAt"],
-    "properties": {
-        **{name: {"type": "string"} for name in ("id", "queue", "source", "messageId", "reason", "description")},
-        **{
-            name: {"type": ["string", "null"]}
-            for name in ("kind", "jobId", "correlationId", "errorType", "sessionId", "replyTo")
-        },
-        "attempts": {"type": "integer"},
-        "enqueuedAt": {"type": "string", "format": "date-time"},
-        "firstSeen": _TIME,
-        "body": {"type": "string", "description": "What failed, when it was asked for and is text."},
-        "bodyBase64": {"type": "string", "description": "The same, when it is no text."},
-    },
-}
-_SCHEDULE_SCHEMA = {
-    "type": "object",
-    "required": ["name", "expression", "timeZone", "state", "last", "next", "lateSince", "missed", "lastJob"],
-    "properties": {
-        "name": {"type": "string"},
-        "expression": {"type": "string", "description": "NCRONTAB, or a span of time."},
-        "timeZone": {"type": "string"},
-        "state": {
-            "enum": ["ok", "late", "missed"],
-            "description": "late: it may yet run; missed: its grace is over.",
-        },
-        "last": _TIME,
-        "next": {"type": "string", "format": "date-time"},
-        "lateSince": _TIME,
-        "missed": {"type": "array", "items": {"type": "string", "format": "date-time"}},
-        "lastJob": {"type": ["string", "null"], "description": "The path of the job that it submitted last."},
-    },
-}
-_ALERT_SCHEMA = {
-    "type": "object",
-    "required": ["alert", "summary", "since"],
-    "properties": {
-        "alert": {"type": "string"},
-        "summary": {"type": "string"},
-        "since": {"type": "string", "format": "date-time"},
-    },
-    "description": "A condition that calls for a person, with its figures. It is cleared when the condition is over.",
-}
-_PROBLEM_SCHEMA = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-    },
 }

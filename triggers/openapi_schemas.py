@@ -1,0 +1,138 @@
+"""The schemas of the HTTP API's description: what the doors take, by kind, and what they answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobs import approvals
+from jobs.catalog import KINDS
+
+
+def schemas() -> dict[str, Any]:
+    """All of them, by name."""
+    schemas: dict[str, Any] = {"Status": _STATUS_SCHEMA, "Problem": _PROBLEM_SCHEMA, "DeadLetter": _LETTER_SCHEMA}
+    schemas |= {"Schedule": _SCHEDULE_SCHEMA, "Alert": _ALERT_SCHEMA, "Approval": _APPROVAL_SCHEMA}
+    for kind in KINDS.values():
+        schema = kind.input_model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {})
+        schemas[kind.input_model.__name__] = schema
+    return schemas
+
+
+_TIME = {"type": ["string", "null"], "format": "date-time"}
+_SECONDS = {"type": ["number", "null"]}
+_ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["type", "message", "retryable"],
+    "properties": {
+        "type": {"type": "string"},
+        "message": {"type": "string"},
+        "retryable": {"type": "boolean"},
+        "openCompensations": {"type": "array", "items": {"type": "string"}},
+    },
+}
+_STATUS_SCHEMA = {
+    "type": "object",
+    "required": ["kind", "id", "status", "correlationId", "submittedAt"],
+    "properties": {
+        "kind": {"type": "string"},
+        "id": {"type": "string"},
+        "status": {"enum": ["Pending", "Running", "Waiting", "Completed", "Failed", "Cancelled"]},
+        "progress": {
+            "type": ["object", "null"],
+            "properties": {"percent": {"type": ["integer", "null"]}, "step": {"type": ["string", "null"]}},
+        },
+        "correlationId": {"type": "string"},
+        "replyTo": {"type": "string"},
+        "notBefore": {"type": "string", "format": "date-time"},
+        "submittedAt": _TIME,
+        "startedAt": _TIME,
+        "completedAt": _TIME,
+        "waitSeconds": _SECONDS,
+        "runSeconds": _SECONDS,
+        "result": {},
+        "resultUrl": {"type": "string", "format": "uri"},
+        "error": _ERROR_SCHEMA,
+    },
+}
+_LETTER_SCHEMA = {
+    "type": "object",
+    "required": ["id", "queue", "source", "reason", "description", "enqueuedAt"],
+    "properties": {
+        **{name: {"type": "string"} for name in ("id", "queue", "source", "messageId", "reason", "description")},
+        **{
+            name: {"type": ["string", "null"]}
+            for name in ("kind", "jobId", "correlationId", "errorType", "sessionId", "replyTo")
+        },
+        "attempts": {"type": "integer"},
+        "enqueuedAt": {"type": "string", "format": "date-time"},
+        "firstSeen": _TIME,
+        "body": {"type": "string", "description": "What failed, when it was asked for and is text."},
+        "bodyBase64": {"type": "string", "description": "The same, when it is no text."},
+    },
+}
+_SCHEDULE_SCHEMA = {
+    "type": "object",
+    "required": ["name", "expression", "timeZone", "state", "last", "next", "lateSince", "missed", "lastJob"],
+    "properties": {
+        "name": {"type": "string"},
+        "expression": {"type": "string", "description": "NCRONTAB, or a span of time."},
+        "timeZone": {"type": "string"},
+        "state": {
+            "enum": ["ok", "late", "missed"],
+            "description": "late: it may yet run; missed: its grace is over.",
+        },
+        "last": _TIME,
+        "next": {"type": "string", "format": "date-time"},
+        "lateSince": _TIME,
+        "missed": {"type": "array", "items": {"type": "string", "format": "date-time"}},
+        "lastJob": {"type": ["string", "null"], "description": "The path of the job that it submitted last."},
+    },
+}
+_ALERT_SCHEMA = {
+    "type": "object",
+    "required": ["alert", "summary", "since"],
+    "properties": {
+        "alert": {"type": "string"},
+        "summary": {"type": "string"},
+        "since": {"type": "string", "format": "date-time"},
+    },
+    "description": "A condition that calls for a person, with its figures. It is cleared when the condition is over.",
+}
+_APPROVAL_SCHEMA = {
+    "type": "object",
+    "required": ["id", "job", "state", "question", "details", "approver", "default", "openedAt", "expiresAt"],
+    "properties": {
+        "id": {"type": "string"},
+        "job": {"type": "object", "properties": {"kind": {"type": "string"}, "id": {"type": "string"}}},
+        "state": {"enum": list(approvals.STATES)},
+        "question": {"type": "string"},
+        "details": {"type": "object"},
+        "approver": {"type": ["string", "null"], "description": "Who is asked at present."},
+        "round": {"type": "integer", "description": "So many were asked before."},
+        "default": {"enum": list(approvals.VOTES), "description": "What counts when nobody answers."},
+        "openedAt": {"type": "string", "format": "date-time"},
+        "expiresAt": {"type": "string", "format": "date-time"},
+        "decidedBy": {"type": ["string", "null"]},
+        "decidedAt": _TIME,
+        "via": {"enum": [approvals.LINK, approvals.API, approvals.DEFAULT, None]},
+        "reason": {"type": ["string", "null"]},
+    },
+}
+_PROBLEM_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
