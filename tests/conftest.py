@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from devhost.servicebus.in_process import InProcessServiceBus
     from devhost.testing import TestHost
 
-pytest_plugins = ["devhost.testing"]
+pytest_plugins = ["devhost.testing", "tests.integration.browser"]
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMERS = ("nightly_sales_report", "nightly_retention", "watchdog")
@@ -157,17 +157,20 @@ def provide(azurite) -> Callable[[ModuleType], Awaitable[None]]:
 def open_shop(
     devhost_host: Callable[..., TestHost], shop_settings, service_bus: InProcessServiceBus, impatience, provide
 ) -> Iterator[Callable[..., TestHost]]:
-    """Starts the app on a host in this process, with a virtual clock; keywords are settings beside the usual ones."""
+    """Starts the app on a host in this process, with a virtual clock; keywords are settings beside the usual ones.
+
+    `enable_auth=True`: it asks for keys.
+    """
     opened: list[tuple[TestHost, Any, Any]] = []
     # Azurite and the Service Bus live on between tests: a shop shall find no message but its own.
     _clear_queues(shop_settings["AzureWebJobsStorage"])
     service_bus.clear()
 
-    def start(**settings: str) -> TestHost:
+    def start(*, enable_auth: bool = False, **settings: str) -> TestHost:
         if "jobs.settings" in sys.modules:
             # A test that opens a second shop has its settings changed.
             sys.modules["jobs.settings"].settings.cache_clear()
-        host = devhost_host(ROOT, settings={**_STILL, **shop_settings, **settings})
+        host = devhost_host(ROOT, settings={**_STILL, **shop_settings, **settings}, enable_auth=enable_auth)
         # The modules that the app uses: they are forgotten when the host stops.
         opened.append((host, sys.modules["jobs.clients"], sys.modules["jobs.settings"]))
         host.call(provide, opened[-1][1])

@@ -19,35 +19,29 @@ function approvalRow(approval) {
   const row = make("li", { class: "row card" },
     make("h3", {}, make("bdi")),
     make("div", { class: "about" }),
-    make("p", { class: "soft when" }, "Asked ", make("time"), " · until ", make("time"), make("span")),
+    make("p", { class: "soft when" }, "Open since ", make("time"), " · ends ", make("time"), make("span")),
     make("p", { class: "actions" },
       make("button", { type: "button", class: "good", click: () => decide.ask(row.approval, "approve") }, "Approve"),
       make("button", { type: "button", class: "danger", click: () => decide.ask(row.approval, "reject") }, "Reject"),
-      make("button", { type: "button", class: "plain see", click: () => detail.open(jobOf(row.approval)) }, "See the job")));
+      make("button", { type: "button", class: "plain see", click: () => detail.open(row.approval.job) }, "See the job")));
   return row;
-}
-
-/** The job that waits: the approval's id is its instance, `<kind>-<id>`, and `~` and a number when it was run again. */
-function jobOf(approval) {
-  const name = approval.id.startsWith(`${approval.kind}-`) ? approval.id.slice(approval.kind.length + 1) : approval.id;
-  return { kind: approval.kind, id: approval.jobId ?? name.split("~")[0] };
 }
 
 function showApproval(row, approval) {
   row.approval = approval;
   put(one("h3 bdi", row), approval.question);
-  const details = JSON.stringify(approval.details ?? {});
+  const details = JSON.stringify([approval.details, approval.approver]);
   const about = one(".about", row);
   if (about.dataset.shown !== details) {
     about.dataset.shown = details;
     const told = Object.entries(approval.details ?? {}).map(([name, value]) =>
       [name, value !== null && typeof value === "object" ? JSON.stringify(value) : String(value)]);
-    about.replaceChildren(facts([["Job", nameOf(jobOf(approval))], ...told]));
+    about.replaceChildren(facts([["Job", nameOf(approval.job)], ["Asked", approval.approver], ...told]));
   }
   const [asked, until] = all("time", row);
   putTime(asked, approval.openedAt);
   putTime(until, approval.expiresAt);
-  put(one(".when span", row), approval.default ? `, then ${approval.default} by default` : "");
+  put(one(".when span", row), approval.default ? ` · nobody's answer counts as ${approval.default}` : "");
   for (const [selector, verb] of [[".good", "Approve"], [".danger", "Reject"]]) {
     one(selector, row).setAttribute("aria-label", `${verb}: ${approval.question}`.slice(0, 300));
   }
@@ -102,7 +96,7 @@ const letters = {
 };
 
 function letterRow(letter) {
-  return make("li", { class: "row card" },
+  return make("li", { class: "row card letter" },
     make("h3", {}, make("bdi", { class: "reason" })),
     make("p", { class: "clamp" }, make("bdi", { class: "description" })),
     make("div", { class: "about" }),
