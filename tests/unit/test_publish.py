@@ -45,6 +45,12 @@ def test_only_the_app_is_published(published):
     assert {path.parent.name for path in others if path.suffix != ".py"} == {"pages"}
 
 
+def test_it_is_small(published):
+    sizes = {path: path.stat().st_size for path in published.rglob("*") if path.is_file()}
+    assert sum(sizes.values()) < 2_000_000
+    assert max(sizes.values()) < 200_000, "is that a file that only development needs?"
+
+
 def test_it_imports_from_nothing_else(published):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(

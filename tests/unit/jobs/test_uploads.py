@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from pydantic import ValidationError
 
-from jobs import ledger, uploads
-from jobs.clients import clients
+from jobs import bodies, claim_check, ledger, results, uploads
+from jobs.clients import CONTAINERS, clients
 from jobs.inputs import PhotoInput
 from jobs.job import open_envelope, parse
 
@@ -93,3 +93,9 @@ def test_names_that_lead_elsewhere_are_refused(name):
 @pytest.mark.parametrize("name", ["a", "a/b.jpg", "..a/b..", "a b+%&#?.jpg", "ä/猫.jpg", "x" * 1024])
 def test_other_names_are_taken(name):
     assert PhotoInput(name=name, etag='"0x1"').name == name
+
+
+def test_what_the_app_writes_is_no_upload_so_no_job_feeds_itself():
+    others = {claim_check.CONTAINER, bodies.CONTAINER, *results.LINKED_CONTAINERS}
+    assert set(uploads.KINDS) | others == set(CONTAINERS)
+    assert not set(uploads.KINDS) & others
