@@ -2,9 +2,22 @@
 
 import azure.durable_functions as df
 
-from activities import analytics, approvals, closing, imports, mail, orders, payments, photos, refunds, reports, stock
+from activities import (
+    analytics,
+    approvals,
+    closing,
+    imports,
+    mail,
+    orders,
+    parcels,
+    payments,
+    photos,
+    refunds,
+    reports,
+    stock,
+)
 from activities import retention as erasing
-from orchestrators import approval, decision, order, order_import, photo, refund, retention, sales_report
+from orchestrators import approval, decision, order, order_import, photo, refund, retention, sales_report, shipment
 from triggers import approvals as approval_doors
 from triggers import (
     blobs,
@@ -19,6 +32,7 @@ from triggers import (
     schedules,
     service_bus,
     timers,
+    webhooks,
 )
 
 app = df.DFApp()
@@ -35,6 +49,7 @@ app.register_functions(dead_letters.blueprint)
 app.register_functions(dashboard.blueprint)
 app.register_functions(health.blueprint)
 app.register_functions(approval_doors.blueprint)
+app.register_functions(webhooks.blueprint)
 app.register_functions(openapi.blueprint)
 
 app.register_functions(approval.blueprint)
@@ -45,11 +60,13 @@ app.register_functions(photo.blueprint)
 app.register_functions(refund.blueprint)
 app.register_functions(retention.blueprint)
 app.register_functions(sales_report.blueprint)
+app.register_functions(shipment.blueprint)
 
 app.register_functions(approvals.blueprint)
 app.register_functions(stock.blueprint)
 app.register_functions(payments.blueprint)
 app.register_functions(orders.blueprint)
+app.register_functions(parcels.blueprint)
 app.register_functions(refunds.blueprint)
 app.register_functions(imports.blueprint)
 app.register_functions(photos.blueprint)

@@ -15,6 +15,7 @@ from jobs.clients import clients
 from jobs.errors import PermanentError
 from jobs.order_book import CONFIRMED, HANDED_OVER, ROW, WITHDRAWN, OrderMissingError
 from jobs.sales import Sale
+from jobs.settings import settings
 
 blueprint = df.Blueprint()
 
@@ -73,8 +74,10 @@ async def withdraw(call: Call) -> None:
         await sales.strike_out(order["day"], call.job.id, call.job.instance_id)
 
 
-async def hand_over(call: Call) -> None:
+async def hand_over(call: Call) -> dict[str, bool]:
     """Enter the sale and hand the parcel to the carrier, unless the order was withdrawn: the money is back by then.
+
+    Returns whether there is a `carrier` at which the parcel is to be booked.
 
     The row's `address` names the claim whose `customer.address` is where the parcel goes: the newest that was asked for
     (see `jobs.order_changes`), or else the order's input. Raises OrderMissingError, OrderWithdrawnError.
@@ -87,14 +90,14 @@ async def hand_over(call: Call) -> None:
         if order["state"] == WITHDRAWN:
             raise OrderWithdrawnError(f"order {call.job.id} was withdrawn")
         if order["state"] == HANDED_OVER:
-            return
+            return {"carrier": settings().carrier_url is not None}
         await sales.enter(_sale(call, order))
         changes = await order_changes.read(call.job.id)
         row = {**_keys(call), "state": HANDED_OVER, "address": changes.address or call.job.claim}
         guard = {"etag": order.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
         handed_over = "update", row, {"mode": UpdateMode.MERGE, **guard}
         if await order_changes.enter(handed_over, changes.closed(call.job.instance_id)):
-            return
+            return {"carrier": settings().carrier_url is not None}
 
 
 def _sale(call: Call, order: TableEntity) -> Sale:

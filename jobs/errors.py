@@ -105,6 +105,10 @@ class LinkForgedError(PermanentError):
     """The link is none that the app has made."""
 
 
+class NotSignedError(PermanentError):
+    """What came from outside is not signed as it should be, so nobody knows who sent it."""
+
+
 class JobFinishedError(PermanentError):
     """The job has already ended: nothing is left to do."""
 

@@ -43,6 +43,18 @@ async def submit(job: Job, durable: DurableOrchestrationClient) -> Submission:
     return submission
 
 
+async def enqueue(job: Job) -> Submission:
+    """Accept a job where there is no Durable client: a message in the queue `jobs` starts it.
+
+    Raises JobConflictError when the id is taken by a job with another input.
+    """
+    submission = await enter(job)
+    if submission.entry.state == ledger.PENDING:
+        # Once more for one that is not new: whoever made it may have been killed before it sent the message.
+        await _enqueue(await _hand_over(job, submission.entry.job), job.priority)
+    return submission
+
+
 @dataclass(frozen=True)
 class BusDelivery:
     """One delivery of a Service Bus message: what the bus says of it."""

@@ -6,8 +6,9 @@ work. So every undo must also be right when the action never happened.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from azure.durable_functions import DurableOrchestrationContext
@@ -70,10 +71,12 @@ class Saga:
         undo: Activity | None = None,
         final: bool = False,
         policy: RetryPolicy = ACTION,
+        shown: Mapping[str, Any] = MappingProxyType({}),
     ) -> Steps:
         """Do one step, and return what its activity returned: use with `yield from`.
 
         `undo` is the activity that takes it back; it gets the same input. With a `final` step a cancel comes too late.
+        `shown`: more for the status while it is done, as in `show`.
         Raises ActivityFailedError, JobCancelledError, DeadlineExceededError: hand them to `undo`.
         """
         if self._cancel.is_completed:
@@ -82,7 +85,7 @@ class Saga:
             raise DeadlineExceededError(f"the job's time was over before {name_of(activity)}")
         if undo:
             self._undos.append((undo, input))
-        self.show(activity, cancellable=not final)
+        self.show(activity, cancellable=not final, **shown)
         arguments = self._arguments(activity, input)
         if (percent := self._percent(activity, 1.0) or 0) > self._told:
             self._told = arguments["percent"] = percent
@@ -93,14 +96,14 @@ class Saga:
         self._run = outcome.get("run", self._run)
         return outcome["ok"]
 
-    def also(self, inputs: dict[Activity, dict[str, Any]]) -> Steps:
+    def also(self, inputs: dict[Activity, dict[str, Any]], *, policy: RetryPolicy = ACTION) -> Steps:
         """Do several steps together whose failure does not undo the job. `inputs` by activity.
 
         Returns their errors by the name of the activity, as a status shows them: empty when all went well.
         """
         self.show(next(iter(inputs)), cancellable=False)
         calls = [(activity, self._arguments(activity, input)) for activity, input in inputs.items()]
-        outcomes = yield from retry.call_each(self._context, calls, ACTION)
+        outcomes = yield from retry.call_each(self._context, calls, policy)
         found = zip(map(name_of, inputs), outcomes, strict=True)
         errors = {name: outcome["error"] for name, outcome in found if "error" in outcome}
         return {name: {"type": error["type"], "message": error["message"]} for name, error in errors.items()}
@@ -204,8 +207,9 @@ class Saga:
             activity, input = self._undos.pop()
             # To ask again for what is being done is not too late: whoever was not sure of the first time, may.
             self.show(activity, cancellable=is_cancelled)
+            arguments = self._arguments(activity, input) | {"undo": True}
             try:
-                yield from retry.call(self._context, activity, self._arguments(activity, input), DUTY)
+                yield from retry.call(self._context, activity, arguments, DUTY)
             except JobError:
                 open_compensations.append(name_of(activity))
         if is_cancelled and not open_compensations:

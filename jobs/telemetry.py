@@ -98,6 +98,27 @@ def move_unfinished(error: Exception) -> None:
     _event(logging.WARNING, "MoveUnfinished", error=type(error).__name__)
 
 
+def delivery_postponed(job: JobRef, error: JobError) -> None:
+    """The Service Bus is away; how the job has ended is told later, when the watchdog finds it owed."""
+    with about(job):
+        _event(logging.WARNING, "DeliveryPostponed", error=error.to_dict())
+
+
+def delivery_ignored(kind: str, id: str, channel: str, why: str) -> None:
+    """A message about the outcome of a job was not needed any more."""
+    _event(logging.INFO, "DeliveryIgnored", kind=kind, id=id, channel=channel, why=why)
+
+
+def delivered(*, attempt: int) -> None:
+    """The outcome of a job was told; `about` says by which channel."""
+    _event(logging.INFO, "Delivered", attempt=attempt)
+
+
+def delivery_failed(error: JobError, *, attempt: int, state: str) -> None:
+    """One try to tell the outcome of a job failed. `state`: Pending when another will follow, else Failed."""
+    _event(logging.WARNING, "DeliveryFailed", attempt=attempt, state=state, error=error.to_dict())
+
+
 def poison_ignored(source: str, message_id: str, why: str) -> None:
     """A message that kept failing was not needed any more."""
     _event(logging.INFO, "PoisonIgnored", source=source, messageId=message_id, why=why)
@@ -116,6 +137,21 @@ def events_untold(error: Exception) -> None:
 def events_told_again(lost: int) -> None:
     """Events of jobs can be told again; so many are lost."""
     _event(logging.WARNING, "EventsToldAgain", lost=lost)
+
+
+def parcel_heard_of(parcel: str, sequence: int, *, is_news: bool) -> None:
+    """A webhook told that a parcel has moved. `is_news`: its customer does not know all of it yet."""
+    _event(logging.INFO, "ParcelHeardOf", parcel=parcel, sequence=sequence, isNews=is_news)
+
+
+def webhook_ignored(webhook_id: str, why: str) -> None:
+    """Somebody told what the app has no use for."""
+    _event(logging.INFO, "WebhookIgnored", webhookId=webhook_id, why=why)
+
+
+def wake_lost(instance_id: str, error: Exception) -> None:
+    """An instance could not be called to look: it looks when its time has come."""
+    _event(logging.WARNING, "WakeLost", instance=instance_id, error=type(error).__name__)
 
 
 def watched(report: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from jobs.errors import (
     LetterNotFoundError,
     LinkForgedError,
     NotAJobError,
+    NotSignedError,
     ReplayRefusedError,
     ScheduleNotFoundError,
     SettingMissingError,
@@ -32,6 +33,7 @@ from jobs.errors import (
     TransientError,
     UnknownKindError,
 )
+from jobs.parcels import ParcelNotFoundError
 
 logger = logging.getLogger("nightshift")
 
@@ -41,7 +43,9 @@ _STATUS: dict[type[JobError], tuple[int, str]] = {
     NotAJobError: (400, "Not a job"),
     InvalidInputError: (400, "Invalid input"),
     LinkForgedError: (403, "No such link"),
+    NotSignedError: (401, "Not signed"),
     UnknownKindError: (404, "Unknown kind"),
+    ParcelNotFoundError: (404, "No such parcel"),
     JobNotFoundError: (404, "No such job"),
     LetterNotFoundError: (404, "No such dead letter"),
     ScheduleNotFoundError: (404, "No such schedule"),
