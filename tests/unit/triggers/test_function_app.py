@@ -14,6 +14,8 @@ from tests.unit.triggers.doors import functions
 
 ROOT = Path(__file__).parents[3]
 JOBS = {"submit_job", "get_job", "list_jobs", "cancel_job", "list_schedules", "run_schedule"}
+APPROVALS = {"list_approvals", "decide_approval"}
+OPEN = {"health", "openapi", "show_approval", "vote_by_link"}
 
 
 def bindings(type: str) -> dict[str, dict]:
@@ -37,6 +39,10 @@ def test_every_door_is_there():
         "get_dead_letter": ("dead-letters/{id}", ["GET"]),
         "replay_dead_letter": ("dead-letters/{id}/replay", ["POST"]),
         "discard_dead_letter": ("dead-letters/{id}", ["DELETE"]),
+        "show_approval": ("approvals/{token}", ["GET", "HEAD"]),
+        "vote_by_link": ("approvals/{token}", ["POST"]),
+        "list_approvals": ("approvals", ["GET"]),
+        "decide_approval": ("approvals/{id}/decision", ["POST"]),
         "list_schedules": ("schedules", ["GET"]),
         "run_schedule": ("schedules/{name}/run", ["POST"]),
         "health": ("health", ["GET"]),
@@ -44,11 +50,11 @@ def test_every_door_is_there():
     }
 
 
-def test_only_health_and_the_description_need_no_key():
+def test_only_health_the_description_and_mailed_links_need_no_key():
     levels = {name: str(binding["authLevel"]).upper() for name, binding in bindings("httpTrigger").items()}
-    assert {name for name, level in levels.items() if level == "ANONYMOUS"} == {"health", "openapi"}
-    assert {level for name, level in levels.items() if name in JOBS} == {"FUNCTION"}
-    rest = levels.keys() - JOBS - {"health", "openapi"}
+    assert {name for name, level in levels.items() if level == "ANONYMOUS"} == OPEN
+    assert {level for name, level in levels.items() if name in JOBS | APPROVALS} == {"FUNCTION"}
+    rest = levels.keys() - JOBS - APPROVALS - OPEN
     assert {levels[name] for name in rest} == {"ADMIN"} and all("dead_letter" in name for name in rest)
 
 
