@@ -52,7 +52,8 @@ async def outcome(work: Work, arguments: dict[str, Any]) -> dict[str, Any]:
     One that brings the job forward carries `percent`, how much of it is done then, which is told (see `jobs.events`).
     """
     call = Call(JobRef(**arguments["job"]), arguments["step"], arguments["input"], arguments["attempt"])
-    result: dict[str, Any] = {}
+    # Whoever reads the history knows by it which steps took others back.
+    result: dict[str, Any] = {"undo": True} if arguments.get("undo") else {}
     with telemetry.about(call.job, step=call.step):
         try:
             if arguments.get("begin"):

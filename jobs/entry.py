@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 PENDING, RUNNING = "Pending", "Running"
+WAITING = "Waiting"
+"""What a status calls a job that is Running, and waits for something outside the app."""
 COMPLETED, FAILED, CANCELLED = "Completed", "Failed", "Cancelled"
 FINAL = (COMPLETED, FAILED, CANCELLED)
+Deliveries = dict[str, dict[str, Any]]
+"""By channel, how far the telling of an outcome is (see `jobs.channels`)."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class JobRef:
     """Rises when a job that was undone is run again, so that its effects can happen again."""
     not_before: str | None = None
     """The moment before which it must not start, when its sender named one (see `jobs.delay`)."""
+    calls_back: bool = False
+    """Whether its row has a URL to which its outcome is told. It may hold a token, so it stays in the row."""
 
     @property
     def due_at(self) -> str:
@@ -56,7 +62,8 @@ class Entry:
     tag: str
     """The row's ETag."""
     state: str
-    digest: str
+    digest: str | None
+    """Of its input; None when the row was not read, but written."""
     started_at: str | None = None
     completed_at: str | None = None
     runner: str | None = None
@@ -72,15 +79,33 @@ class Entry:
     """What outside the app it waits for, while it is Running: a person, a carrier."""
     overdue_at: str | None = None
     """The moment past which it is late, when that is not its kind's deadline after its start."""
+    callback_url: str | None = None
+    reply_correlation_id: str | None = None
+    """By which the sender knows the reply: the id of the message that brought the job, if one did."""
+    reply_session: str | None = None
+    """The session in which the sender waits for the reply."""
+    deliveries: Deliveries = field(default_factory=dict)
+    is_owed: bool = False
+    """Whether some of that is still to be handed over (see `jobs.delivery`)."""
 
     @property
     def is_final(self) -> bool:
         return self.state in FINAL
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for something outside the app."""
+        return self.state == RUNNING and self.waiting_for is not None
+
+    @property
+    def ending(self) -> str | None:
+        """Names this end of the job, as no other end of any job is named; None unless it has ended."""
+        return f"{self.job.instance_id}@{self.completed_at}" if self.is_final else None
+
+    @property
     def failure(self) -> str | None:
-        """Names this failure of the job, as no other failure of any job is named; None unless it has failed."""
-        return f"{self.job.instance_id}@{self.completed_at}" if self.state == FAILED else None
+        """The same, None unless it has failed."""
+        return self.ending if self.state == FAILED else None
 
     @property
     def wait_seconds(self) -> float | None:

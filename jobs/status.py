@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 from azure.durable_functions import DurableOrchestrationClient, OrchestrationRuntimeStatus
 from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
-from jobs import ledger, results
+from jobs import ledger, results, timeline
 from jobs.catalog import kind_named
+from jobs.entry import WAITING
 from jobs.errors import UnknownKindError
 from jobs.ledger import Entry
 
@@ -36,21 +40,34 @@ _GONE = (
 """Ends that the ledger cannot know, because no step of the job was left to enter them."""
 
 
-async def read(kind: str, id: str, durable: DurableOrchestrationClient) -> Status:
-    """The status of one job. Raises UnknownKindError, JobNotFoundError."""
+async def read(kind: str, id: str, durable: DurableOrchestrationClient, *, steps: bool = False) -> Status:
+    """The status of one job, on demand with its steps. Raises UnknownKindError, JobNotFoundError."""
     kind_named(kind)
-    return await describe(await ledger.get(kind, id), durable)
+    entry = await ledger.get(kind, id)
+    status = await describe(entry, durable)
+    if steps:
+        shown, left_out = await timeline.read(entry, status, durable if _is_orchestrated(entry) else None)
+        status["steps"] = shown
+        if left_out:
+            status["stepsLeftOut"] = left_out
+    return status
 
 
 async def describe(entry: Entry, durable: DurableOrchestrationClient | None) -> Status:
     """The status that belongs to a row. Without `durable` it has the ledger's word only, which lacks the progress."""
     state, error, progress = entry.state, entry.error, None
+    waiting_for = entry.waiting_for if entry.is_waiting else None
     if not entry.is_final and durable and _is_orchestrated(entry):
         live = await durable.get_status(entry.job.instance_id)
         if live.runtime_status in _STOPPED or _is_gone(entry, live):
             # It may have stopped by entering its end in the ledger, after we had read it there.
             entry = await ledger.get(entry.job.kind, entry.job.id)
         state, error, progress = (entry.state, entry.error, None) if entry.is_final else _live(entry, live)
+        waiting_for = (progress or {}).pop("waitingFor", None) or waiting_for
+    if state != ledger.RUNNING:
+        waiting_for = None
+    elif waiting_for:
+        state = WAITING
     if state == ledger.COMPLETED:
         progress = {"percent": 100, "step": None}
     status: Status = {
@@ -65,6 +82,8 @@ async def describe(entry: Entry, durable: DurableOrchestrationClient | None) -> 
         "waitSeconds": entry.wait_seconds,
         "runSeconds": entry.run_seconds,
     }
+    if waiting_for:
+        status["waitingFor"] = waiting_for
     if entry.job.not_before:
         status["notBefore"] = entry.job.not_before
     if entry.job.reply_to:
@@ -88,6 +107,44 @@ async def wait(kind: str, id: str, seconds: float) -> None:
                 pause = min(1.0, pause * 1.5)
     except TimeoutError:
         return
+
+
+async def news(
+    kind: str,
+    id: str,
+    durable: DurableOrchestrationClient,
+    seconds: float,
+    is_known: Callable[[str], bool],
+    *,
+    steps: bool = False,
+) -> Status:
+    """The status as soon as its version is not known, the job has ended, or so many seconds are over.
+
+    Raises UnknownKindError, JobNotFoundError.
+    """
+    pause, until = 0.05, asyncio.get_running_loop().time() + seconds
+    while True:
+        found = await read(kind, id, durable, steps=steps)
+        left = until - asyncio.get_running_loop().time()
+        if left <= 0 or is_final(found) or not is_known(version(found)):
+            return found
+        await asyncio.sleep(min(pause, left))
+        pause = min(1.0, pause * 1.5)
+
+
+def version(status: Status) -> str:
+    """Names what a status says, apart from the links in it: these are new at each look, and lead to the same."""
+    said = {name: value for name, value in status.items() if name != "resultUrl"}
+    said["result"] = _without_links(status.get("result"))
+    return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _without_links(result: Any) -> Any:
+    if isinstance(result, list):
+        return [_without_links(each) for each in result]
+    if not isinstance(result, dict):
+        return result
+    return {name: _without_links(value) for name, value in result.items() if not (name == "url" and "blob" in result)}
 
 
 def is_final(status: Status) -> bool:
