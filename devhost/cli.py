@@ -1,4 +1,4 @@
-"""The command line: `python -m devhost start` and `check`, with func's flags, and `tick`."""
+"""The command line: `python -m devhost start` and `check`, with func's flags, and `tick`, `history`, `replay`."""
 
 from __future__ import annotations
 
@@ -70,6 +70,28 @@ def _tick(given: argparse.Namespace) -> int:
     failure = tick(f"http://{given.address}:{given.port or _port()}", given.name, given.at, given.key)
     _say(f"{given.name}: {'Succeeded' if failure is None else f'Failed: {failure}'}")
     return 0 if failure is None else 1
+
+
+def _history(given: argparse.Namespace) -> int:
+    from devhost.histories import save
+
+    if given.task_hub:
+        hub = Path(given.task_hub)
+    else:
+        host = Host(find_script_root(given.script_root, Path.cwd()))
+        host.read_settings()
+        host.configure()
+        hub = host.task_hub
+    sys.stdout.write(save(hub, given.instance))
+    return 0
+
+
+def _replay(given: argparse.Namespace) -> int:
+    from devhost.histories import replay
+
+    host = Host(find_script_root(given.script_root, Path.cwd()))
+    # Importing the app moves the process into its folder.
+    return 0 if replay(host, [Path(name).absolute() for name in given.histories], _say) else 1
 
 
 def _port() -> int:
@@ -150,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     description = "A local host for Azure Functions apps in Python."
     parser = argparse.ArgumentParser(prog="python -m devhost", description=description)
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="start | check | tick")
+    commands = parser.add_subparsers(required=True, metavar="start | check | tick | history | replay")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--script-root", "--prefix", metavar="DIR", help="the folder of the app (default: found upwards)"
@@ -176,4 +198,15 @@ def _parser() -> argparse.ArgumentParser:
     once.add_argument("--address", default="127.0.0.1", metavar="IP", help="where the host listens")
     once.add_argument("--key", help="the master key of a host with --enable-auth")
     once.set_defaults(command=_tick)
+    history = commands.add_parser("history", help="print what a Durable instance did, as replay takes it")
+    history.add_argument("instance", metavar="INSTANCE", help="the instance's id")
+    history.add_argument(
+        "--task-hub", metavar="FILE", help="the Durable task hub's file (default .devhost/HUB.sqlite3)"
+    )
+    history.set_defaults(command=_history)
+    replay = commands.add_parser("replay", help="whether the app's orchestrators still do what saved histories say")
+    replay.add_argument("histories", nargs="+", metavar="FILE|FOLDER", help="what history printed, or folders of such")
+    replay.set_defaults(command=_replay)
+    for command in (history, replay):
+        command.add_argument("--script-root", "--prefix", metavar="DIR", help="the folder of the app")
     return parser

@@ -134,12 +134,17 @@ class Host:
         self.port = given.port if given.port is not None else local.port or DEFAULT_PORT
         self.address = given.address or str(local.host.get("LocalHttpAddress", "127.0.0.1"))
 
-    def load(self) -> None:
-        """Read host.json, import the app, index its functions. Raises DevhostError; close() undoes it."""
+    def configure(self) -> dict[str, str]:
+        """Settle the settings, which it returns, and read host.json. Raises DevhostError."""
         values = effective_values(self._local, os.environ, {**self._own_settings(), **self.options.settings})
         self.settings = Settings(values, self.script_root)
         self.id = (self.settings.get(HOST_ID_SETTING) or self.id).lower()
         self.json = HostJson.load(self.script_root, self.settings)
+        return values
+
+    def load(self) -> None:
+        """Read host.json, import the app, index its functions. Raises DevhostError; close() undoes it."""
+        values = self.configure()
         self.on_configured()
         self._environment.enter_context(app_environment(self.script_root, values))
         found = load_functions(self.script_root, os.environ)

@@ -20,7 +20,11 @@ DECISIONS: dict[EventType, frozenset[ActionType]] = {
 class NonDeterministicOrchestrationError(Exception):
     """The orchestrator does not do again what its history says it did."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, event: dict[str, Any] | None = None, task: Task | None = None) -> None:
+        """`event`: the decision in the history that is not made again, if it is known which; `task`: what the replay
+        gave the same id."""
+        self.event = event
+        self.task = task
         super().__init__(
             f"Non-Deterministic workflow detected: {what}. The orchestrator's code has changed while this instance was "
             "running, or it does not do the same on every replay."
@@ -33,19 +37,17 @@ def check_decision(event: dict[str, Any], task: Task | None) -> None:
     Raises NonDeterministicOrchestrationError when it is another kind of task, has another name, or is missing.
     """
     kind = EventType(event["EventType"])
-    what = (
-        f"{kind.name.title().replace('_', '')} '{event.get('Name') or ''}' with sequence number {event['EventId']}"
-    )
+    what = f"{kind.name.title().replace('_', '')} '{event.get('Name') or ''}' with sequence number {event['EventId']}"
     if task is None or task.type not in DECISIONS[kind]:
-        raise NonDeterministicOrchestrationError(f"{what} is in the history, but the replay does not schedule it")
+        what = f"{what} is in the history, but the replay does not schedule it"
+        raise NonDeterministicOrchestrationError(what, event, task)
     name = task.action.get("functionName")
     if name is not None and name.lower() != str(event.get("Name")).lower():
-        raise NonDeterministicOrchestrationError(f"{what} is in the history, but the replay schedules '{name}'")
+        what = f"{what} is in the history, but the replay schedules '{name}'"
+        raise NonDeterministicOrchestrationError(what, event, task)
 
 
-def compare(
-    node: Node | None, old: dict[str, Any], new: dict[str, Any], cancelled: Callable[[Task], None]
-) -> None:
+def compare(node: Node | None, old: dict[str, Any], new: dict[str, Any], cancelled: Callable[[Task], None]) -> None:
     """Compare an action with what it was in the last replay; a timer may have been cancelled since.
 
     Raises NonDeterministicOrchestrationError when it is another kind of action, or has another name.
