@@ -51,7 +51,7 @@ def _tree(found: list[Line]) -> Iterator[str]:
 
 
 def _said(fields: dict[str, Any]) -> str:
-    words = [fields["event"], fields.get("step"), fields.get("outcome")]
+    words = [fields["event"], fields.get("step")]
     words += [f"{name} {fields[name]}" for name in ("attempt", "waitSeconds", "runSeconds") if name in fields]
     error = fields.get("error")
     if isinstance(error, dict):

@@ -62,7 +62,7 @@ c-1
   order/A-1
     {AT}1.000Z  host-0  JobStarted  attempt 1  waitSeconds 0.5
     {AT}2.000Z  host-1  StepFailed  charge_payment  attempt 1  Transient: busy
-    {AT}4.000Z  host-2  JobCompleted  Completed  attempt 1  waitSeconds 0.5  runSeconds 3.0
+    {AT}4.000Z  host-2  JobCompleted  attempt 1  waitSeconds 0.5  runSeconds 3.0
   mail/A-1.hello
     {AT}3.000Z  host-1  JobStarted  attempt 1  waitSeconds 0.1
 """
