@@ -20,6 +20,7 @@ from activities import retention as erasing
 from orchestrators import approval, decision, order, order_import, photo, refund, retention, sales_report, shipment
 from triggers import approvals as approval_doors
 from triggers import (
+    backlogs,
     blobs,
     dashboard,
     dead_letters,
@@ -44,6 +45,7 @@ app.register_functions(service_bus.blueprint)
 app.register_functions(blobs.blueprint)
 app.register_functions(timers.blueprint)
 app.register_functions(schedules.blueprint)
+app.register_functions(backlogs.blueprint)
 app.register_functions(poison.blueprint)
 app.register_functions(dead_letters.blueprint)
 app.register_functions(dashboard.blueprint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from jobs import clock, letters
 from jobs.alerts import Condition
 from jobs.clients import QUEUES, clients
-from jobs.links import Link, links
+from jobs.errors import ServiceBusUnavailableError, SettingMissingError
+from jobs.links import Link, bus_errors, links
 from jobs.settings import settings
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 DEAD_LETTERS, QUEUE = "dead-letters", "queue"
 """The groups of their alerts."""
 BUS_QUEUE = "jobs"
+BUS_QUEUES = (BUS_QUEUE, "deliveries")
+SESSIONS = "order-events"
+"""A queue that nobody can look into without taking a session of it: known is how many of these have messages."""
+PATIENCE = 5.0
+"""Seconds that the Service Bus has for all of its queues, when a person waits for the answer."""
 PAGE = 250
 """Messages in one look: the bus gives no more."""
 MOST_BARREN_PAGES = 4
@@ -63,7 +69,16 @@ async def bus_queue() -> Depth:
 
     Behind a thousand messages that are held back it finds none. Raises ServiceBusUnavailableError.
     """
-    return await _look(Link(BUS_QUEUE), f"servicebus:{BUS_QUEUE}", settings().queue_alert_depth + 1)
+    return await _bus_queue(BUS_QUEUE)
+
+
+async def every_queue() -> tuple[list[Depth], list[str]]:
+    """What waits in each queue that feeds the app, and the names of those that cannot be looked into now."""
+    looks = {f"servicebus:{queue}": _bus_queue(queue) for queue in BUS_QUEUES}
+    looks[f"servicebus:{SESSIONS}"] = _sessions()
+    storage, *found = await asyncio.gather(storage_queues(), *(_in_time(look) for look in looks.values()))
+    depths = [*storage, *(depth for depth in found if depth)]
+    return depths, [name for name, depth in zip(looks, found, strict=True) if depth is None]
 
 
 def dead_letter_alerts(depths: list[Depth]) -> list[Condition]:
@@ -89,6 +104,25 @@ async def _storage_queue(queue: str) -> Depth:
     properties, peeked = await asyncio.gather(client.get_queue_properties(), client.peek_messages(1))
     count = properties.approximate_message_count
     return Depth(queue, count, _age([message.inserted_on for message in peeked]))
+
+
+async def _bus_queue(queue: str) -> Depth:
+    return await _look(Link(queue), f"servicebus:{queue}", settings().queue_alert_depth + 1)
+
+
+async def _sessions() -> Depth:
+    """At least so many messages wait as there are sessions with some."""
+    async with bus_errors():
+        count = len([session async for session in clients().service_bus.list_sessions(SESSIONS)])
+    return Depth(f"servicebus:{SESSIONS}", count, is_more=count > 0)
+
+
+async def _in_time(look: Coroutine[Any, Any, Depth]) -> Depth | None:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await look
+    except (ServiceBusUnavailableError, SettingMissingError, TimeoutError):
+        return None
 
 
 async def _look(link: Link, name: str, most: int) -> Depth:

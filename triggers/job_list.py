@@ -1,15 +1,16 @@
-"""The HTTP door to the list of jobs: filtered, page by page."""
+"""The HTTP door to the list of jobs: filtered, page by page or the newest."""
 
 import base64
 import json
 import re
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 
 import azure.durable_functions as df
 import azure.functions as func
 
-from jobs import ledger, status
+from jobs import ledger, listing, status
 from jobs.catalog import kind_named
 from jobs.errors import InvalidInputError
 from triggers.answers import answer_json, answering
@@ -20,13 +21,16 @@ blueprint = df.Blueprint()
 @blueprint.route(route="jobs", methods=["GET"])
 @answering
 async def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
-    entries, continuation = await ledger.page(
-        kind=kind_named(req.params["kind"]).name if "kind" in req.params else None,
-        state=_state(req.params.get("status")),
-        since=_moment(req.params.get("since")),
-        top=_top(req.params.get("top", "50")),
-        continuation=_continuation(req.params.get("continuationToken")),
-    )
+    wanted: dict[str, Any] = {
+        "kind": kind_named(req.params["kind"]).name if "kind" in req.params else None,
+        "status": _status(req.params.get("status")),
+        "since": _moment(req.params.get("since")),
+        "top": _top(req.params.get("top", "50")),
+    }
+    continuation = _continuation(req.params.get("continuationToken"))
+    if _is_newest_first(req.params.get("order"), continuation):
+        return answer_json(await _newest(wanted))
+    entries, continuation = await listing.page(**wanted, continuation=continuation)
     page = {"jobs": [await status.describe(entry, None) for entry in entries]}
     if continuation:
         token = base64.urlsafe_b64encode(json.dumps(continuation).encode()).decode()
@@ -35,14 +39,28 @@ async def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
     return answer_json(page)
 
 
+async def _newest(wanted: dict[str, Any]) -> dict[str, Any]:
+    found = await listing.newest(**wanted)
+    shown = [await status.describe(entry, None) for entry in found.entries]
+    return {"jobs": shown, "since": found.since, "isCut": found.is_cut}
+
+
+def _is_newest_first(order: str | None, continuation: dict[str, str] | None) -> bool:
+    if order not in (None, "id", "newest"):
+        raise InvalidInputError("order: newest, or id, by kind and id")
+    if order == "newest" and continuation:
+        raise InvalidInputError("continuationToken: the newest have one page; ask for more with top, or by order=id")
+    return order == "newest"
+
+
 def _filters(req: func.HttpRequest) -> dict[str, str]:
     """What the next page is asked for by; not `code`, which is the caller's function key."""
     return {name: req.params[name] for name in ("kind", "status", "since", "top") if name in req.params}
 
 
-def _state(text: str | None) -> str | None:
-    if text is not None and text not in ledger.STATES:
-        raise InvalidInputError(f"status: one of {', '.join(ledger.STATES)}")
+def _status(text: str | None) -> str | None:
+    if text is not None and text not in listing.SHOWN:
+        raise InvalidInputError(f"status: one of {', '.join(listing.SHOWN)}")
     return text
 
 

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from jobs import cancellation, ids, intake, status, strict_json
 from jobs.catalog import kind_named
-from jobs.errors import JobNotFoundError, NotAJobError, TooLargeError
+from jobs.errors import InvalidInputError, JobNotFoundError, NotAJobError, TooLargeError
 from jobs.inputs import IDENTIFIER
 from jobs.job import CORRELATION_ID, Envelope, invalid, parse
 from triggers.answers import answer_json, answering
+from triggers.conditional import answer_unless_seen, is_seen
 
 blueprint = df.Blueprint()
 
@@ -38,16 +39,17 @@ async def submit_job(req: func.HttpRequest, client: df.DurableOrchestrationClien
             priority=req.params.get("priority", "normal"),
             # By the name that the sender knows, which the error says.
             notBefore=_moment(req.params.get("notBefore")),
+            callbackUrl=req.params.get("callbackUrl"),
+            replyTo=req.params.get("replyTo"),
         )
     except ValidationError as error:
         raise invalid(error, "the request is not right") from None
     submission = await intake.submit(parse(envelope), client)
     job = submission.entry.job
     headers = {"x-correlation-id": job.correlation_id}
-    if wait := WAIT.search(req.headers.get("Prefer", "")):
-        seconds = min(float(wait[1]), LONGEST_WAIT)
+    if (seconds := _patience(req)) is not None:
         await status.wait(job.kind, job.id, seconds)
-        headers["Preference-Applied"] = f"wait={seconds:.0f}"
+        headers |= _applied(seconds)
         found = await status.read(job.kind, job.id, client)
     else:
         found = await status.describe(submission.entry, None if submission.is_new else client)
@@ -62,7 +64,16 @@ async def submit_job(req: func.HttpRequest, client: df.DurableOrchestrationClien
 @answering
 async def get_job(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     kind, id = _job_named(req)
-    return answer_json(await status.read(kind, id, client))
+    steps, seconds = _with_steps(req), _patience(req)
+    if seconds is None:
+        found = await status.read(kind, id, client, steps=steps)
+    elif "If-None-Match" in req.headers:
+        found = await status.news(kind, id, client, seconds, lambda version: is_seen(req, version), steps=steps)
+    else:
+        await status.wait(kind, id, seconds)
+        found = await status.read(kind, id, client, steps=steps)
+    headers = {} if seconds is None else _applied(seconds)
+    return answer_unless_seen(req, found, status.version(found), headers)
 
 
 @blueprint.route(route="jobs/{kind}/{id}/cancel", methods=["POST"])
@@ -80,6 +91,23 @@ def _job_named(req: func.HttpRequest) -> tuple[str, str]:
     if not re.fullmatch(IDENTIFIER, id):
         raise JobNotFoundError("there is no job of that id: ids are letters, digits, '.', '_' and '-'")
     return kind_named(kind).name, id
+
+
+def _patience(req: func.HttpRequest) -> float | None:
+    """So many seconds the caller prefers to wait; None for no time at all."""
+    wait = WAIT.search(req.headers.get("Prefer", ""))
+    return min(float(wait[1]), LONGEST_WAIT) if wait else None
+
+
+def _applied(seconds: float) -> dict[str, str]:
+    return {"Preference-Applied": f"wait={seconds:.0f}"}
+
+
+def _with_steps(req: func.HttpRequest) -> bool:
+    given = req.params.get("steps", "false")
+    if given not in ("true", "false"):
+        raise InvalidInputError("steps: true, to see each step of the job, or false")
+    return given == "true"
 
 
 def _body(req: func.HttpRequest) -> dict:

@@ -5,7 +5,7 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
-from jobs import approvals, ledger
+from jobs import approvals, listing
 from jobs.approval_votes import LONGEST_REASON
 from jobs.catalog import KINDS, Kind
 from jobs.timetable import SCHEDULES
@@ -31,7 +31,7 @@ def describe() -> dict[str, Any]:
     paths: dict[str, Any] = {f"/api/jobs/{kind.name}": {"post": _submit(kind)} for kind in KINDS.values()}
     paths |= {
         "/api/jobs": {"get": _list()},
-        "/api/jobs/{kind}/{id}": {"get": _operation("Read a job's status.", _named(), {200: STATUS, 404: PROBLEM})},
+        "/api/jobs/{kind}/{id}": {"get": _read()},
         "/api/jobs/{kind}/{id}/cancel": {
             "post": _operation(
                 "Ask a job to stop and to undo what it did.", _named(), {202: STATUS, 404: PROBLEM, 409: PROBLEM}
@@ -44,6 +44,7 @@ def describe() -> dict[str, Any]:
             "head": _operation("Whether a mailed link is good.", [TOKEN], LOOKED) | OPEN,
             "post": _decide("Decide by a mailed link.", TOKEN) | OPEN,
         },
+        "/api/queues": {"get": _operation("How many messages wait in each queue, and since when.", [], {200: QUEUES})},
         "/api/schedules": {"get": _operation("What runs by the clock, and the alerts there are.", [], {200: WATCHED})},
         "/api/schedules/{name}/run": {"post": _run_schedule()},
         "/api/dead-letters": {"get": _list_dead_letters() | ADMIN},
@@ -80,7 +81,23 @@ NOT_BEFORE = (
     "The job starts no earlier, and can be cancelled until then: a time with its offset, within a year. The first one "
     "counts: with another one, the same id and input are the same job, and its status shows its time."
 )
+CALLBACK_URL = (
+    "Where the outcome is sent: a POST as Standard Webhooks has it, whose body has `type` (job.completed, job.failed, "
+    "job.cancelled), `timestamp` and, as `data`, the status. https and a public address only. Any 2xx acknowledges it, "
+    "410 ends it for good, all else is tried again for a day. The first URL counts: with another one, the same id and "
+    "input are the same job."
+)
+REPLY_TO = "The Service Bus queue to which the status is sent when the job has ended. The first one counts."
 NEW_ID = "The id of the job. The same id and input is the same job."
+WAIT = (
+    "`wait=N`: answer when the job has ended, or after N seconds, 60 at most; with If-None-Match also when its status "
+    "has changed."
+)
+ORDER = (
+    "`newest`: one page of the newest, looked for in the last 24 hours unless `since` says otherwise, and in a shorter "
+    "time when there are too many; the answer's `since` says in which."
+)
+SINCE = "By `order=newest`: no job is left out that was submitted since then, unless there are more than `top`."
 NATURAL_ID = "Needed with `force` only, to tell one more such job from others: otherwise the input says the job's id."
 
 
@@ -91,6 +108,8 @@ def _submit(kind: Kind) -> dict[str, Any]:
         _parameter("header", "x-correlation-id", "Found again in the job's logs and in all that it calls."),
         _parameter("query", "priority", PRIORITY, {"enum": ["normal", "urgent"]}),
         _parameter("query", "notBefore", NOT_BEFORE, {"type": "string", "format": "date-time"}),
+        _parameter("query", "callbackUrl", CALLBACK_URL, {"type": "string", "format": "uri", "maxLength": 2000}),
+        _parameter("query", "replyTo", REPLY_TO),
     ]
     answers = {200: STATUS, 202: STATUS} | dict.fromkeys((400, 409, 413, 503), PROBLEM)
     schema = {"$ref": f"#/components/schemas/{kind.input_model.__name__}"}
@@ -98,12 +117,23 @@ def _submit(kind: Kind) -> dict[str, Any]:
     return _operation(kind.summary, parameters, answers) | {"operationId": kind.name, "requestBody": body}
 
 
+def _read() -> dict[str, Any]:
+    parameters = [
+        *_named(),
+        _parameter("query", "steps", "`true`: with each step of the job.", {"type": "boolean"}),
+        _parameter("header", "If-None-Match", "The ETag of a status that you have: 304 if it is still so."),
+        _parameter("header", "Prefer", WAIT),
+    ]
+    return _operation("Read a job's status.", parameters, {200: STATUS, 304: None, 400: PROBLEM, 404: PROBLEM})
+
+
 def _list() -> dict[str, Any]:
     parameters = [
         _parameter("query", "kind", "Only jobs of this kind.", {"enum": sorted(KINDS)}),
-        _parameter("query", "status", "Only jobs in this state.", {"enum": list(ledger.STATES)}),
+        _parameter("query", "status", "Only jobs in this state.", {"enum": list(listing.SHOWN)}),
         _parameter("query", "since", "Only jobs submitted then or later.", {"type": "string", "format": "date-time"}),
         _parameter("query", "top", "So many a page.", {"type": "integer", "minimum": 1, "maximum": 1000}),
+        _parameter("query", "order", ORDER, {"enum": ["id", "newest"]}),
         _parameter("query", "continuationToken", "From the page before."),
     ]
     page = {
@@ -112,9 +142,12 @@ def _list() -> dict[str, Any]:
             "jobs": {"type": "array", "items": STATUS},
             "continuationToken": {"type": "string"},
             "next": {"type": "string"},
+            "since": {"type": "string", "format": "date-time", "description": SINCE},
+            "isCut": {"type": "boolean", "description": "Whether that is later than was asked for."},
         },
     }
-    return _operation("List jobs, ordered by kind and id.", parameters, {200: page, 400: PROBLEM, 404: PROBLEM})
+    summary = "List jobs, ordered by kind and id or the newest first."
+    return _operation(summary, parameters, {200: page, 400: PROBLEM, 404: PROBLEM})
 
 
 def _list_approvals() -> dict[str, Any]:
@@ -168,11 +201,14 @@ def _parameter(place: str, name: str, description: str, schema: dict[str, Any] |
     return {"in": place, "name": name, "description": description, "schema": schema or {"type": "string"}}
 
 
-def _operation(summary: str, parameters: list[dict[str, Any]], answers: dict[int, dict[str, Any]]) -> dict[str, Any]:
+def _operation(summary: str, parameters: list[dict[str, Any]], answers: dict[int, Any]) -> dict[str, Any]:
+    """`answers`: the schema of each by its status, None for an answer without a body."""
     responses = {}
     for status, schema in answers.items():
         media_type = "application/problem+json" if schema is PROBLEM else "application/json"
-        responses[str(status)] = {"description": _MEANING[status], "content": {media_type: {"schema": schema}}}
+        responses[str(status)] = {"description": _MEANING[status]}
+        if schema is not None:
+            responses[str(status)]["content"] = {media_type: {"schema": schema}}
     return {"summary": summary, "parameters": parameters, "responses": responses}
 
 
@@ -184,6 +220,18 @@ WITH_BODY = _parameter("query", "body", "`true`: with what failed, which may be 
 REPLAYED = {
     "type": "object",
     "properties": {"id": {"type": "string"}, "done": {"type": "boolean"}, "where": {"type": "string"}},
+}
+QUEUES = {
+    "type": "object",
+    "required": ["queues", "missing"],
+    "properties": {
+        "queues": {"type": "array", "items": {"$ref": "#/components/schemas/Queue"}},
+        "missing": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Queues that cannot be looked into now.",
+        },
+    },
 }
 WATCHED = {
     "type": "object",
@@ -205,6 +253,7 @@ RAN = {
 
 _MEANING = {
     200: "As it is now",
+    304: "It is as you have it",
     202: "Accepted",
     204: "It is gone",
     400: "Not right; each wrong field is named",

@@ -11,7 +11,13 @@ from jobs.catalog import KINDS
 def schemas() -> dict[str, Any]:
     """All of them, by name."""
     schemas: dict[str, Any] = {"Status": _STATUS_SCHEMA, "Problem": _PROBLEM_SCHEMA, "DeadLetter": _LETTER_SCHEMA}
-    schemas |= {"Schedule": _SCHEDULE_SCHEMA, "Alert": _ALERT_SCHEMA, "Approval": _APPROVAL_SCHEMA}
+    schemas |= {
+        "Step": _STEP_SCHEMA,
+        "Queue": _QUEUE_SCHEMA,
+        "Schedule": _SCHEDULE_SCHEMA,
+        "Alert": _ALERT_SCHEMA,
+        "Approval": _APPROVAL_SCHEMA,
+    }
     for kind in KINDS.values():
         schema = kind.input_model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= schema.pop("$defs", {})
@@ -31,6 +37,17 @@ _ERROR_SCHEMA = {
         "openCompensations": {"type": "array", "items": {"type": "string"}},
     },
 }
+_DELIVERY_SCHEMA = {
+    "type": "object",
+    "required": ["state", "attempts"],
+    "properties": {
+        "state": {"enum": ["Pending", "Delivered", "Failed"]},
+        "attempts": {"type": "integer"},
+        "at": {"type": "string", "format": "date-time", "description": "Of the last try."},
+        "host": {"type": "string", "description": "Of the callback's URL, which is not shown."},
+        "error": {"type": "object", "properties": {"type": {"type": "string"}, "message": {"type": "string"}}},
+    },
+}
 _STATUS_SCHEMA = {
     "type": "object",
     "required": ["kind", "id", "status", "correlationId", "submittedAt"],
@@ -42,8 +59,14 @@ _STATUS_SCHEMA = {
             "type": ["object", "null"],
             "properties": {"percent": {"type": ["integer", "null"]}, "step": {"type": ["string", "null"]}},
         },
+        "waitingFor": {"type": "string", "description": "What outside the app it waits for."},
         "correlationId": {"type": "string"},
         "replyTo": {"type": "string"},
+        "deliveries": {
+            "type": "object",
+            "description": "By channel (callback, reply, mail, event), how far the telling of the outcome is.",
+            "additionalProperties": _DELIVERY_SCHEMA,
+        },
         "notBefore": {"type": "string", "format": "date-time"},
         "submittedAt": _TIME,
         "startedAt": _TIME,
@@ -53,6 +76,36 @@ _STATUS_SCHEMA = {
         "result": {},
         "resultUrl": {"type": "string", "format": "uri"},
         "error": _ERROR_SCHEMA,
+        "steps": {"type": "array", "items": {"$ref": "#/components/schemas/Step"}},
+        "stepsLeftOut": {"type": "integer", "description": "So many steps before these are not shown."},
+    },
+}
+_STEP_SCHEMA = {
+    "type": "object",
+    "required": ["step", "status", "startedAt", "completedAt", "attempts"],
+    "properties": {
+        "step": {"type": "string"},
+        "status": {"enum": ["Running", "Waiting", "Completed", "Failed"]},
+        "startedAt": _TIME,
+        "completedAt": _TIME,
+        "attempts": {"type": "integer", "minimum": 1},
+        "undo": {"const": True, "description": "It takes back what another step did."},
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {"type": {"type": "string"}, "message": {"type": "string"}},
+            "description": "Of the last attempt.",
+        },
+    },
+}
+_QUEUE_SCHEMA = {
+    "type": "object",
+    "required": ["queue", "depth", "oldestSeconds", "isMore"],
+    "properties": {
+        "queue": {"type": "string"},
+        "depth": {"type": "integer"},
+        "oldestSeconds": {"type": ["number", "null"]},
+        "isMore": {"type": "boolean", "description": "Whether there are more than were counted."},
     },
 }
 _LETTER_SCHEMA = {
@@ -62,7 +115,7 @@ _LETTER_SCHEMA = {
         **{name: {"type": "string"} for name in ("id", "queue", "source", "messageId", "reason", "description")},
         **{
             name: {"type": ["string", "null"]}
-            for name in ("kind", "jobId", "correlationId", "errorType", "sessionId", "replyTo")
+            for name in ("kind", "jobId", "correlationId", "errorType", "sessionId", "replyTo", "replySession")
         },
         "attempts": {"type": "integer"},
         "enqueuedAt": {"type": "string", "format": "date-time"},

@@ -45,7 +45,7 @@ class FakeDurable:
         self.starts = 0
         self.events: list[tuple[str, str]] = []
         self.statuses: dict[str, dict[str, Any]] = {}
-        """By instance id: `runtimeStatus`, `customStatus`."""
+        """By instance id: `runtimeStatus`, `customStatus`, `historyEvents`."""
 
     async def start_new(self, name: str, instance_id: str, arguments: Any) -> str:
         if instance_id in self.started:
@@ -55,7 +55,7 @@ class FakeDurable:
         self.statuses[instance_id] = {"runtimeStatus": "Running"}
         return instance_id
 
-    async def get_status(self, instance_id: str, show_input: bool = False) -> DurableOrchestrationStatus:
+    async def get_status(self, instance_id: str, **_: bool) -> DurableOrchestrationStatus:
         if instance_id not in self.statuses:
             return DurableOrchestrationStatus()
         known = {"createdTime": "2026-01-01T00:00:00Z"} | self.statuses[instance_id]

@@ -108,43 +108,6 @@ async def test_there_is_no_job_that_was_not_submitted():
         await ledger.get("order", uuid4().hex)
 
 
-async def test_pages_hold_what_was_asked_for_and_lead_on():
-    kind = f"kind{uuid4().hex}"
-    for number in range(7):
-        submitted, _ = await ledger.submit(job(kind, f"id-{number}", f"2026-01-0{number + 1}T00:00:00.000000Z"), "d")
-        if number % 2:
-            await ledger.end(submitted.job, None, "Completed")
-
-    async def ids(state=None, since=None):
-        found, sizes, continuation = [], [], None
-        while True:
-            rows, continuation = await ledger.page(
-                kind=kind, state=state, since=since, top=3, continuation=continuation
-            )
-            found += [row.job.id for row in rows]
-            sizes.append(len(rows))
-            if continuation is None:
-                return found, sizes
-
-    assert await ids() == ([f"id-{number}" for number in range(7)], [3, 3, 1])
-    assert (await ids(state="Completed"))[0] == ["id-1", "id-3", "id-5"]
-    assert (await ids(since="2026-01-06T00:00:00.000000Z"))[0] == ["id-5", "id-6"]
-    assert (await ids(state="Completed", since="2026-01-06T00:00:00.000000Z"))[0] == ["id-5"]
-
-
-async def test_without_a_filter_pages_hold_any_jobs():
-    for _ in range(2):
-        await ledger.submit(job(), "digest")
-    first, continuation = await ledger.page(kind=None, state=None, since=None, top=1, continuation=None)
-    second, _ = await ledger.page(kind=None, state=None, since=None, top=1, continuation=continuation)
-    assert (len(first), len(second)) == (1, 1) and first != second
-
-
-async def test_a_filter_cannot_be_broken_out_of():
-    rows, _ = await ledger.page(kind="x' or 'a' eq 'a", state=None, since=None, top=10, continuation=None)
-    assert rows == []
-
-
 @pytest.fixture
 def lost_answers(monkeypatch):
     """Storage does what it is asked to, but its answer is lost, and the SDK asks again."""

@@ -13,7 +13,7 @@ from jobs.inputs import PRINTABLE
 from tests.unit.triggers.doors import functions
 
 ROOT = Path(__file__).parents[3]
-JOBS = {"submit_job", "get_job", "list_jobs", "cancel_job", "list_schedules", "run_schedule"}
+JOBS = {"submit_job", "get_job", "list_jobs", "cancel_job", "list_schedules", "run_schedule", "list_queues"}
 APPROVALS = {"list_approvals", "decide_approval"}
 OPEN = {"health", "openapi", "show_approval", "vote_by_link"}
 
@@ -45,6 +45,7 @@ def test_every_door_is_there():
         "decide_approval": ("approvals/{id}/decision", ["POST"]),
         "list_schedules": ("schedules", ["GET"]),
         "run_schedule": ("schedules/{name}/run", ["POST"]),
+        "list_queues": ("queues", ["GET"]),
         "health": ("health", ["GET"]),
         "openapi": ("openapi.json", ["GET"]),
     }

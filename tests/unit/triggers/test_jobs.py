@@ -189,7 +189,7 @@ async def test_listing_page_by_page(durable):
     ("params", "status"),
     [
         ({"kind": "cake"}, 404),
-        ({"status": "Waiting"}, 400),
+        ({"status": "Sleeping"}, 400),
         ({"status": "x' or '1' eq '1"}, 400),
         ({"since": "yesterday"}, 400),
         ({"since": "0001-01-01T00:00:00+23:59"}, 400),
@@ -197,6 +197,8 @@ async def test_listing_page_by_page(durable):
         ({"top": "1001"}, 400),
         ({"top": "²"}, 400),
         ({"top": "-1"}, 400),
+        ({"order": "oldest"}, 400),
+        ({"order": "newest", "continuationToken": "eyJQYXJ0aXRpb25LZXkiOiAiYSIsICJSb3dLZXkiOiAiYiJ9"}, 400),
         ({"continuationToken": "!"}, 400),
         ({"continuationToken": "é"}, 400),
         ({"continuationToken": "W10="}, 400),
