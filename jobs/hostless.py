@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
-from jobs import intake, ledger, single_activity
+from jobs import delay, intake, ledger, single_activity
 from jobs.catalog import Kind
 from jobs.errors import JobError, PermanentError, TransientError
 from jobs.job import Job
@@ -28,8 +28,8 @@ class NeedsHostError(PermanentError):
     """A job of this kind is an orchestration."""
 
 
-class HeldElsewhereError(TransientError):
-    """A host is doing the job."""
+class NotNowError(TransientError):
+    """A host is doing the job, or its time has not come."""
 
 
 def must_be_one_activity(kind: Kind) -> None:
@@ -46,10 +46,14 @@ async def run(job: Job, *, sleep: Callable[[float], Awaitable[None]] = asyncio.s
 
     A job that has ended before is not done again. Two processes must not do the same job at once; if they do, its
     effects carry the same key.
-    Raises NeedsHostError; JobConflictError when the id is taken by a job with another input; HeldElsewhereError.
+    Raises NeedsHostError; JobConflictError when the id is taken by a job with another input; NotNowError.
     """
     must_be_one_activity(job.kind)
     entry = (await intake.enter(job)).entry
+    if delay.is_early(entry.job):
+        raise NotNowError(
+            f"{job.kind.name} job {job.id!r} must not start before {entry.job.not_before}: a host will do it"
+        )
     whole, keep = job.input.model_dump(by_alias=True), partial(intake.keep_whole, job, entry)
     attempts = settings().max_dequeue_count
     for attempt in range(1, attempts + 1):
@@ -62,5 +66,5 @@ async def run(job: Job, *, sleep: Callable[[float], Awaitable[None]] = asyncio.s
             await sleep(PAUSES.pause(entry.job.instance_id, attempt, error.retry_after).total_seconds())
     entry = await ledger.get(job.kind.name, job.id)
     if not entry.is_final:
-        raise HeldElsewhereError(f"a host is doing {job.kind.name} job {job.id!r} at this moment: look at it later")
+        raise NotNowError(f"a host is doing {job.kind.name} job {job.id!r} at this moment: look at it later")
     return entry

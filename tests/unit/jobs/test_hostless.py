@@ -85,10 +85,24 @@ async def test_what_a_host_is_doing_is_left_to_it(run, job):
     given = job({})
     entry = (await intake.enter(given)).entry
     await ledger.begin(entry.job, runner="m-1")
-    with pytest.raises(hostless.HeldElsewhereError, match="a host is doing"):
+    with pytest.raises(hostless.NotNowError, match="a host is doing"):
         await run(given)
     await single_activity.run(given.kind, entry.job, {}, Delivery("jobs", "m-1", 1, False), lambda: None)
     assert (await run(given)).state == "Completed"
+
+
+async def test_what_must_not_start_yet_is_left_to_a_host(run, job):
+    given = job()
+    await intake.enter(replace(given, not_before="2999-01-01T00:00:00Z"))
+    with pytest.raises(hostless.NotNowError, match="2999"):
+        await run(given)
+    assert (await ledger.get("analytics", given.id)).state == "Pending"
+
+
+async def test_what_was_cancelled_is_not_done(run, job):
+    given = job()
+    assert await ledger.withdraw((await intake.enter(given)).entry)
+    assert (await run(given)).state == "Cancelled"
 
 
 async def test_a_taken_id_is_refused(run, job):

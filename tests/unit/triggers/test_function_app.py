@@ -75,6 +75,12 @@ def test_the_deployed_app_imports_nothing_that_stays_at_home():
     assert all(f"{name}/" in ignored for name in at_home)
 
 
+def test_doors_reach_no_store_themselves():
+    stores = re.compile(r"^\s*(?:from|import) (azure\.(?:data|storage|servicebus)\S*)", re.MULTILINE)
+    found = {path.name: stores.findall(path.read_text()) for path in (ROOT / "triggers").glob("*.py")}
+    assert {name: modules for name, modules in found.items() if modules} == {}
+
+
 def test_the_queues_take_plain_text():
     assert json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]["messageEncoding"] == "none"
 

@@ -90,6 +90,11 @@ async def test_what_is_no_moment_of_the_past_year_is_refused(of, durable, wanted
     assert durable.started == {}
 
 
+async def test_a_body_that_goes_on_is_refused(of, durable):
+    answer = await run(of("nightly_sales_report").name, durable, {"scheduledAt": "2025-07-03T00:00:00Z" + " " * 2000})
+    assert answer.status_code == 413
+
+
 async def test_an_unknown_schedule_is_named_with_the_known_ones(durable):
     answer = await run("nightly", durable)
     assert answer.status_code == 404
