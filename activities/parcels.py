@@ -73,14 +73,15 @@ async def look_up(call: Call) -> dict[str, Any]:
         await ledger.wait_for(call.job, WAITS_FOR, overdue_at)
     news: list[Change] = []
     outage = False
+    known = await parcels.read(number)
     # An end is known for good.
-    if not (await parcels.read(number)).is_over:
+    if not known.is_over:
         try:
             news = await carrier.track(number, correlation_id=call.job.correlation_id)
         except CarrierUnavailableError as error:
             telemetry.step_failed(error, attempt=call.attempt)
             outage = True
-    found = await parcels.look(number, news, instance=call.job.instance_id, wake=f"news.{look}")
+    found = await parcels.look(known, news, instance=call.job.instance_id, wake=f"news.{look}")
     return {
         "newest": asdict(found.newest) if found.newest else None,
         "isOver": found.is_over,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from azure.durable_functions import DurableOrchestrationClient
 from pydantic import BaseModel, ConfigDict, ValidationError
 from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from jobs import parcels, strict_json, telemetry
 from jobs.carrier import Moved
@@ -60,7 +61,7 @@ def _verify(body: bytes, headers: Mapping[str, str]) -> None:
     """Standard Webhooks: HMAC over id, time and body, at most five minutes old. Raises NotSignedError."""
     try:
         secret = Webhook(settings().required("carrier_webhook_secret"))
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, EmptyWebhookSecretError) as error:
         raise SettingMissingError(
             "the app setting CARRIER_WEBHOOK_SECRET is no secret: set it to the one that the carrier shows, `whsec_…`"
         ) from error

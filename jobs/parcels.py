@@ -86,12 +86,13 @@ async def read(id: str) -> Parcel:
     return Parcel(id, changes, row["told"].value, row["instance"], row["wake"], row.metadata["etag"])
 
 
-async def look(id: str, news: Sequence[Change], *, instance: str, wake: str) -> Parcel:
+async def look(known: Parcel, news: Sequence[Change], *, instance: str, wake: str) -> Parcel:
     """Enter what a look has found, and by which event the instance is woken from now on. Returns what is known then."""
     while True:
-        found = replace((await read(id)).heard(news), instance=instance, wake=wake)
+        found = replace(known.heard(news), instance=instance, wake=wake)
         if await _enter(found):
             return found
+        known = await read(known.id)
 
 
 async def hear(id: str, news: Change) -> Parcel:
