@@ -73,19 +73,28 @@ const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
 
-/** The time of day, hh:mm:ss. */
-const clockTime = (date) => CLOCK.format(date);
+/** The date and time that a text or a Date says; null when it is none. */
+function dated(said) {
+  const date = new Date(said ?? NaN);
+  return Number.isNaN(date.getTime()) ? null : date;
+}
 
-/** A moment in full, in the person's time zone; empty when it is none. */
-function moment(text) {
-  const date = new Date(text ?? NaN);
-  return Number.isNaN(date.getTime()) ? "" : `${DAY.format(date)}, ${clockTime(date)}`;
+/** The time of day, hh:mm:ss, in the person's time zone; empty when it is none. */
+function clockTime(said) {
+  const date = dated(said);
+  return date ? CLOCK.format(date) : "";
+}
+
+/** A moment in full, likewise. */
+function moment(said) {
+  const date = dated(said);
+  return date ? `${DAY.format(date)}, ${CLOCK.format(date)}` : "";
 }
 
 /** How far a moment is from now: "3 minutes ago", "in 2 hours". */
 function distance(text) {
-  const seconds = (new Date(text ?? NaN) - Date.now()) / 1000;
-  if (Number.isNaN(seconds)) return "";
+  if (!dated(text)) return "";
+  const seconds = (dated(text) - Date.now()) / 1000;
   for (const [unit, size] of UNITS) {
     if (Math.abs(seconds) >= size) return AGO.format(Math.trunc(seconds / size), unit);
   }

@@ -130,20 +130,20 @@ function deliveriesOf(deliveries) {
 
 function stepsOf({ steps }) {
   return [make("h3", {}, "Steps"), make("ol", { class: "timeline" }, ...steps.map((step) => {
-    const seconds = (new Date(step.completedAt ?? NaN) - new Date(step.startedAt ?? NaN)) / 1000;
+    const [from, until] = [dated(step.startedAt), dated(step.completedAt)];
     const said = [
-      step.startedAt ? clockTime(new Date(step.startedAt)) : "",
-      Number.isNaN(seconds) ? "" : span(seconds),
+      clockTime(from),
+      from && until ? span((until - from) / 1000) : "",
       step.attempts > 1 ? `${step.attempts} attempts` : "",
     ].filter(Boolean).join(" · ");
     return make("li", { "data-status": step.status },
       make("div", {}, make("bdi", { class: "step" }, step.step), " ", pill(step.status)),
       make("div", { class: "soft" }, said),
-      step.error ? make("div", { class: "problem" }, make("bdi", {}, said_of(step.error))) : null);
+      step.error ? make("div", { class: "problem" }, make("bdi", {}, wordsOf(step.error))) : null);
   }))];
 }
 
-const said_of = (error) => (typeof error === "string" ? error : [error.type, error.message].filter(Boolean).join(": "));
+const wordsOf = (error) => (typeof error === "string" ? error : [error.type, error.message].filter(Boolean).join(": "));
 
 function moreOf({ job }) {
   return [make("h3", {}, "Details"), facts([

@@ -118,8 +118,8 @@ function doing(job) {
 function took(job) {
   if (job.status === "Pending") return "";
   if (typeof job.runSeconds === "number") return span(job.runSeconds);
-  const since = new Date(job.startedAt ?? NaN).getTime();
-  return Number.isNaN(since) ? "" : `${span(Math.max(0, Math.round((Date.now() - since) / 1000)))} so far`;
+  const since = dated(job.startedAt);
+  return since ? `${span(Math.max(0, Math.round((Date.now() - since) / 1000)))} so far` : "";
 }
 
 function tellEnd(job) {

@@ -41,14 +41,18 @@ async function load(view) {
     view.at = new Date();
     view.problem = null;
   } catch (problem) {
-    const isKnown = problem instanceof Problem;
-    view.problem = isKnown ? problem : new Problem(500, "", "the app answered what this page does not understand");
+    view.problem = problem instanceof Problem ? problem : notUnderstood(problem);
     if (problem.isAboutKey && !view.needsAdmin) lock(problem);
   }
 }
 
 async function loadDetail() {
   try { await detail.load(); } catch (problem) { lock(problem); }
+}
+
+function notUnderstood(error) {
+  console.info(error);
+  return new Problem(500, "", "the app answered what this page does not understand");
 }
 
 function lock(problem) {
@@ -70,7 +74,11 @@ function begin() {
 
 function render() {
   for (const [name, view] of Object.entries(views)) {
-    if (name === state.tab) view.render();
+    try {
+      if (name === state.tab) view.render();
+    } catch (error) {
+      view.problem = notUnderstood(error);
+    }
     tell(one(".note", view.panel), noteOf(view));
     const count = one(`#tab-${name} .count`);
     if (count) tell(count, view.count ? String(view.count) : "");
@@ -96,7 +104,8 @@ function showFreshness(view) {
   else if (isStale) text = `Stale since ${since}: ${problem.message}. Trying again.`;
   for (const notice of all(".stale")) put(notice, text);
   document.body.classList.toggle("is-stale", Boolean(text));
-  put(one("#freshness"), text ? "Not up to date" : view.at ? `Up to date, ${clockTime(view.at)}` : "Connecting…");
+  const upToDate = view.at ? `Up to date, ${clockTime(view.at)}` : problem ? "" : "Connecting…";
+  put(one("#freshness"), text ? "Not up to date" : upToDate);
 }
 
 const tabs = all("[role=tab]");

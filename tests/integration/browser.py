@@ -87,6 +87,7 @@ class Dashboard:
         self.page.on("dialog", self._refuse)
         if isinstance(host, FakeHost):
             self._context.route("**/*", host.answer)
+        self.page.clock.install()
         self.page.goto(f"{self.url}/api/dashboard#{tab}")
         if key:
             self.enter_key(key)
