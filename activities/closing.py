@@ -1,11 +1,11 @@
-"""The end of a job: its outcome goes into the ledger, its last line into the log, and a failure into a dead letter."""
+"""The last step of an orchestrated job: it enters how the job has ended, and has it told."""
 
 import azure.durable_functions as df
 
-from jobs import bodies, dead_letters, ledger, results
+from jobs import bodies, ending
 from jobs.call import Call, outcome
+from jobs.entry import FAILED, Run
 from jobs.errors import ServiceBusUnavailableError, SettingMissingError
-from jobs.ledger import JobRef, Run
 
 blueprint = df.Blueprint()
 
@@ -22,22 +22,15 @@ async def end(call: Call) -> None:
     is tried again; `jobInput`, the orchestration's input, is what the job is started with again.
     """
     run = call.input["run"] and Run(**call.input["run"])
-    has_failed = call.input["state"] == ledger.FAILED
-    if has_failed:
+    state, error = call.input["state"], call.input.get("error")
+    if state == FAILED:
         await bodies.keep_job(call.job, call.input["jobInput"])
-    stored = await results.store(call.job, call.input.get("result"))
-    await ledger.end(call.job, run, call.input["state"], error=call.input.get("error"), **stored)
-    if has_failed:
-        await _bury(call.job)
-
-
-async def _bury(job: JobRef) -> None:
-    entry = await ledger.get(job.kind, job.id)
-    if entry.job.run != job.run:
+    entry = await ending.enter(call.job, run, state, result=call.input.get("result"), error=error)
+    if entry is None:
         # It was replayed since, so this run has had its dead letter.
         return
     try:
-        await dead_letters.bury_job(entry)
+        await ending.conclude(entry)
     except SettingMissingError as error:
         # Somebody may set it before the tries are used up; until then the orchestration is not done.
         raise ServiceBusUnavailableError(str(error)) from error

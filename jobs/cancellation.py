@@ -10,7 +10,7 @@ from contextlib import suppress
 from azure.durable_functions import DurableOrchestrationClient, OrchestrationRuntimeStatus
 from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
-from jobs import approvals, ledger
+from jobs import approvals, channels, ending, ledger
 from jobs.catalog import kind_named
 from jobs.errors import TooLateError, TransientError
 from jobs.saga import CANCEL
@@ -40,7 +40,8 @@ async def request(kind: str, id: str, durable: DurableOrchestrationClient) -> No
             return
         if entry.state != ledger.PENDING:
             raise TooLateError(f"the job has begun, and {kind} jobs cannot be stopped half-way")
-        if await ledger.withdraw(entry):
+        if withdrawn := await ledger.withdraw(entry, channels.asked(entry.job)):
+            await ending.conclude(withdrawn)
             return
         # It began or ended just now: it is to be asked, or told of.
 

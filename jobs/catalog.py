@@ -24,6 +24,7 @@ from jobs.inputs import (
     Sensitive,
     ShipmentInput,
 )
+from jobs.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Kind:
     """The id that a job has by its input, so that it is done once whoever asks for it (see `jobs.ids`)."""
     undoes: bool = False
     """Whether what it has done must be undone before it may be done again."""
+    outcome_mail_to: Callable[[Settings], str | None] | None = None
+    """Who gets a mail when such a job has ended, however it has."""
 
     @property
     def sensitive_fields(self) -> frozenset[str]:
@@ -89,6 +92,7 @@ KINDS = {
             OrderImportInput,
             deadline=timedelta(hours=6),
             orchestrator="order_import",
+            outcome_mail_to=attrgetter("report_mail_to"),
         ),
         Kind(
             "sales-report",
@@ -120,6 +124,7 @@ KINDS = {
             deadline=timedelta(hours=1),
             orchestrator="refund",
             undoes=True,
+            outcome_mail_to=attrgetter("report_mail_to"),
         ),
         Kind(
             "retention",

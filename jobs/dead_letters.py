@@ -35,6 +35,7 @@ async def bury_message(
     first_seen: str | None = None,
     session_id: str | None = None,
     reply_to: str | None = None,
+    reply_session: str | None = None,
 ) -> None:
     """Bury a message that can never be done, for the reason that `error` names. What job it is about, its body may say.
 
@@ -52,6 +53,7 @@ async def bury_message(
         error_type=error.type,
         session_id=session_id,
         reply_to=reply_to,
+        reply_session=reply_session,
         body=await bodies.keep_message(id, body),
         **letters.identify(body, session_id),
     )

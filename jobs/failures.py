@@ -11,7 +11,10 @@ from azure.data.tables import UpdateMode
 from jobs import ledger, letters
 from jobs.ledger import PENDING, Entry
 
-OF_ONE_RUN = ("startedAt", "completedAt", "runner", "attempt", "result", "resultBlob", "error", "buried")
+OF_ONE_RUN = (
+    *("startedAt", "completedAt", "runner", "attempt", "waitingFor", "overdueAt"),
+    *("result", "resultBlob", "error", "buried", "deliveries", "owed"),
+)
 """What a job that is opened again has no more."""
 
 

@@ -13,12 +13,32 @@ from uuid import uuid4
 
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import bodies, claim_check, dead_letters, delay, job_message, ledger, single_activity, strict_json
+from jobs import (
+    bodies,
+    callback_guard,
+    callbacks,
+    claim_check,
+    dead_letters,
+    delay,
+    ending,
+    job_message,
+    ledger,
+    single_activity,
+    strict_json,
+)
 from jobs.catalog import Kind, kind_named
 from jobs.clients import clients
-from jobs.errors import JobConflictError, JobNotFoundError, NotAJobError, PermanentError, TransientError
+from jobs.errors import (
+    InvalidInputError,
+    JobConflictError,
+    JobNotFoundError,
+    NotAJobError,
+    PermanentError,
+    TransientError,
+)
 from jobs.job import Envelope, Job, Priority, parse
 from jobs.ledger import Entry, JobRef
+from jobs.settings import settings
 from jobs.single_activity import Delivery
 
 URGENT = "jobs-urgent"
@@ -68,6 +88,9 @@ class BusDelivery:
     """ISO 8601."""
     correlation_id: str | None = None
     reply_to: str | None = None
+    reply_correlation_id: str | None = None
+    """The message's id, if its sender gave it one."""
+    reply_session: str | None = None
 
     @property
     def source(self) -> str:
@@ -111,6 +134,7 @@ async def receive_from_bus(body: bytes, delivery: BusDelivery, durable: DurableO
             attempts=delivery.attempt,
             first_seen=delivery.enqueued_at,
             reply_to=delivery.reply_to,
+            reply_session=delivery.reply_session,
         )
     except Exception as error:
         if delivery.is_last:
@@ -128,7 +152,7 @@ async def _take(body: bytes, delivery: Delivery, durable: DurableOrchestrationCl
         envelope = envelope.model_copy(update={"priority": "urgent"})
     job = parse(envelope, source=delivery.source)
     entry = (await enter(job)).entry
-    if await _is_settled(entry):
+    if await _is_settled(entry, delivery.message_id):
         return
     if job.kind.orchestrator or delay.is_early(entry.job):
         await _hand_on(job, entry, durable, may_exist=True)
@@ -139,7 +163,10 @@ async def _take(body: bytes, delivery: Delivery, durable: DurableOrchestrationCl
 
 
 async def _take_from_bus(body: bytes, delivery: BusDelivery, durable: DurableOrchestrationClient) -> None:
-    envelope = job_message.read(body, delivery.message_id, delivery.enqueued_at, delivery.correlation_id)
+    reply = {"replyTo": delivery.reply_to}
+    if delivery.reply_to:
+        reply |= {"replyCorrelationId": delivery.reply_correlation_id, "replySession": delivery.reply_session}
+    envelope = job_message.read(body, delivery.message_id, delivery.enqueued_at, delivery.correlation_id, reply)
     if envelope.hand_over:
         kind, entry = await handed_over(envelope)
         if await _is_settled(entry):
@@ -151,7 +178,7 @@ async def _take_from_bus(body: bytes, delivery: BusDelivery, durable: DurableOrc
         else:
             await _enqueue(body, envelope.priority)
         return
-    job = parse(envelope, source=delivery.source, reply_to=delivery.reply_to)
+    job = parse(envelope, source=delivery.source)
     submission = await enter(job)
     if not await _is_settled(submission.entry):
         await _hand_on(job, submission.entry, durable, may_exist=not submission.is_new)
@@ -164,10 +191,29 @@ async def keep_whole(job: Job, entry: Entry) -> None:
     await bodies.keep_job(entry.job, job.travelling_input)
 
 
-async def _is_settled(entry: Entry) -> bool:
-    """Whether the job has ended. If it has failed, and an earlier delivery could not bury it, it is buried now."""
+def _check_asked(job: Job) -> None:
+    """Refuse where its outcome could not be told, rather than have the sender wait in vain.
+
+    Raises InvalidInputError, SettingMissingError.
+    """
+    if job.callback_url is not None:
+        try:
+            callback_guard.check(job.callback_url)
+        except ValueError as error:
+            field = {"field": "callbackUrl", "message": str(error)}
+            raise InvalidInputError(f"the job is not right: callbackUrl: {error}", [field]) from None
+        callbacks.signer()
+    if (job.callback_url or job.reply_to) and not job.source.startswith("servicebus:"):
+        settings().service_bus_address()
+
+
+async def _is_settled(entry: Entry, runner: str | None = None) -> bool:
+    """Whether the job has ended. If it has failed, and an earlier delivery could not bury it, it is buried now.
+
+    `runner`: this message. If it has done the job, it has come again because it could not tell how it ended.
+    """
     if entry.is_final:
-        await dead_letters.bury_job(entry)
+        await (ending.conclude if runner and entry.runner == runner else dead_letters.bury_job)(entry)
     return entry.is_final
 
 
@@ -184,8 +230,9 @@ async def _hand_on(job: Job, entry: Entry, durable: DurableOrchestrationClient, 
 
 async def enter(job: Job) -> Submission:
     """Enter a job in the ledger, and start nothing. Raises JobConflictError when its id has another input."""
+    _check_asked(job)
     await clients().provide()
-    entry, is_new = await ledger.submit(job.ref, job.digest)
+    entry, is_new = await ledger.submit(job.ref, job.digest, **job.asked)
     if entry.digest != job.digest:
         raise JobConflictError(
             f"{job.kind.name} job {job.id!r} exists with another input: send the same input again, or take a new id"
@@ -200,7 +247,7 @@ async def _start(job: Job, ref: JobRef, durable: DurableOrchestrationClient, *, 
         await claim_check.write(ref.claim, job.content)
     arguments = {
         # Without what it has not: during an update, hosts with an older version of the app do its steps, too.
-        "job": {name: value for name, value in asdict(ref).items() if value is not None},
+        "job": {name: value for name, value in asdict(ref).items() if value not in (None, False)},
         "input": job.travelling_input,
         "deadlineSeconds": job.kind.deadline.total_seconds(),
     }
@@ -249,7 +296,7 @@ async def handed_over(envelope: Envelope) -> tuple[Kind, Entry]:
 
 async def _take_over(body: bytes, envelope: Envelope, delivery: Delivery, durable: DurableOrchestrationClient) -> None:
     kind, entry = await handed_over(envelope)
-    if await _is_settled(entry):
+    if await _is_settled(entry, envelope.hand_over):
         return
     if delay.is_early(entry.job):
         await delay.schedule(entry.job, body)

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from jobs import claim_check, clock, delay, ids, strict_json
+from jobs import claim_check, clock, delay, ids, replies, strict_json
 from jobs.catalog import KINDS, Kind, kind_named
 from jobs.errors import InvalidInputError, NotAJobError
 from jobs.inputs import IN_WORDS, RULES, Identifier, Input
@@ -31,8 +31,6 @@ from jobs.ledger import JobRef, now, written
 
 CORRELATION_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 CorrelationId = Annotated[str, StringConstraints(pattern=CORRELATION_ID)]
-ENTITY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,259}$"
-"""What a queue of a Service Bus may be called."""
 Priority = Literal["normal", "urgent"]
 
 MOST_FIELDS_NAMED = 20
@@ -81,6 +79,14 @@ class Envelope(BaseModel):
     priority: Priority = "normal"
     not_before: Annotated[datetime, BeforeValidator(_moment_to_come)] | None = None
     """The job starts no earlier. What is past is no delay."""
+    callback_url: str | None = None
+    """Where its outcome is sent by HTTP (see `jobs.callbacks`). Whether it may be, the app's settings decide."""
+    reply_to: Annotated[str, AfterValidator(replies.check)] | None = None
+    """The Service Bus queue in which the sender waits for a reply (see `jobs.replies`)."""
+    reply_correlation_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    """By which the sender knows the reply: the job's correlation id, unless it says so."""
+    reply_session: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    """The session in which the sender waits."""
     hand_over: Annotated[str, Field(max_length=80)] | None = None
     """Set by the app itself on a job that is already in the ledger: the id of this hand-over."""
 
@@ -99,8 +105,11 @@ class Job:
     """The moment before which it must not start, as the ledger writes it."""
     source: str = "http"
     """The door by which it came (see `JobRef.source`)."""
+    callback_url: str | None = None
     reply_to: str | None = None
-    """The queue in which the sender waits for a reply."""
+    reply_correlation_id: str | None = None
+    reply_session: str | None = None
+    """Where its outcome is told, as of the envelope."""
 
     @cached_property
     def content(self) -> bytes:
@@ -137,14 +146,23 @@ class Job:
             source=self.source,
             reply_to=self.reply_to,
             not_before=self.not_before,
+            calls_back=self.callback_url is not None,
         )
 
+    @property
+    def asked(self) -> dict[str, str | None]:
+        """Columns of the ledger that say where its outcome is told, and that do not travel."""
+        return {
+            "callbackUrl": self.callback_url,
+            "replyCorrelationId": self.reply_correlation_id,
+            "replySession": self.reply_session,
+        }
 
-def parse(envelope: Envelope, *, source: str = "http", reply_to: str | None = None) -> Job:
+
+def parse(envelope: Envelope, *, source: str = "http") -> Job:
     """Check the input that came in the envelope, by the door `source`. Raises UnknownKindError, InvalidInputError."""
     kind = kind_named(envelope.kind)
     _check_instance(kind, envelope.id)
-    _check_reply_to(reply_to)
     try:
         checked = kind.input_model.model_validate(envelope.input)
     except ValidationError as error:
@@ -158,7 +176,10 @@ def parse(envelope: Envelope, *, source: str = "http", reply_to: str | None = No
         priority=envelope.priority,
         not_before=written(envelope.not_before) if envelope.not_before else None,
         source=source,
-        reply_to=reply_to,
+        callback_url=envelope.callback_url,
+        reply_to=envelope.reply_to,
+        reply_correlation_id=envelope.reply_to and envelope.reply_correlation_id,
+        reply_session=envelope.reply_to and envelope.reply_session,
     )
 
 
@@ -172,13 +193,6 @@ def _check_instance(kind: Kind, id: str) -> None:
         if rest != other and id.startswith(f"{rest}-"):
             message = f"must not begin with '{rest}-': such names belong to {other} jobs"
             raise InvalidInputError(f"the id is not right: id: {message}", [{"field": "id", "message": message}])
-
-
-def _check_reply_to(name: str | None) -> None:
-    """Refuse what no reply could be sent to, rather than have the sender wait for it in vain."""
-    if name is not None and not re.fullmatch(ENTITY_NAME, name):
-        message = "must be the name of a Service Bus queue"
-        raise InvalidInputError(f"the job is not right: replyTo: {message}", [{"field": "replyTo", "message": message}])
 
 
 def open_envelope(fields: Any) -> Envelope:

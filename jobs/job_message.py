@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from hashlib import sha256
 
 from jobs import ids, strict_json
@@ -14,11 +15,18 @@ BASE64_OF_AN_OBJECT = re.compile(rb"e[wy][A-Za-z0-9+/\r\n]*={0,2}\s*")
 """What many queue clients send unless told otherwise: the encoded beginning of a JSON object."""
 
 
-def read(body: bytes, message_id: str, sent_at: str | None, correlation_id: str | None = None) -> Envelope:
+def read(
+    body: bytes,
+    message_id: str,
+    sent_at: str | None,
+    correlation_id: str | None = None,
+    reply: Mapping[str, str | None] | None = None,
+) -> Envelope:
     """The envelope in a message's body. Raises NotAJobError, InvalidInputError.
 
     `message_id`: the message's, which is stable across redelivery. `sent_at`: ISO 8601. `correlation_id`: the
-    message's, which is not taken if it is none of ours (see `jobs.job`).
+    message's, which is not taken if it is none of ours (see `jobs.job`). `reply`: what the message says of the reply
+    that its sender waits for, by the names of the envelope.
     """
     if BASE64_OF_AN_OBJECT.fullmatch(body):
         raise NotAJobError("the message looks like base64: this app's queues take plain JSON, so send it unencoded")
@@ -29,18 +37,27 @@ def read(body: bytes, message_id: str, sent_at: str | None, correlation_id: str 
         fields.setdefault("enqueuedAt", sent_at)
         if correlation_id and re.fullmatch(CORRELATION_ID, correlation_id):
             fields.setdefault("correlationId", correlation_id)
+        for name, value in (reply or {}).items():
+            if value:
+                fields.setdefault(name, value)
     return open_envelope(fields)
 
 
-def with_id(body: bytes, message_id: str) -> bytes:
-    """The body, naming the job that it is if it names none: a copy of the message will have another message id."""
+def with_id(body: bytes, message_id: str, *, awaits_reply: bool = False) -> bytes:
+    """The body, naming the job that it is if it names none: a copy of the message will have another message id.
+
+    `awaits_reply`: it also names the message, by whose id the sender will know the reply.
+    """
     try:
         fields = strict_json.loads(body)
     except NotAJobError:
         return body
-    if not isinstance(fields, dict) or "id" in fields:
+    if not isinstance(fields, dict):
         return body
-    return strict_json.canonical(fields | {"id": ids.missing(fields, default_id(message_id))})
+    named = {"id": ids.missing(fields, default_id(message_id))}
+    if awaits_reply:
+        named["replyCorrelationId"] = message_id[:128]
+    return body if fields.keys() >= named.keys() else strict_json.canonical(named | fields)
 
 
 def default_id(message_id: str) -> str:

@@ -15,7 +15,7 @@ from azure.data.tables.aio import TableClient
 
 from jobs import clock, events, strict_json, telemetry
 from jobs.clients import clients
-from jobs.entry import CANCELLED, FAILED, FINAL, PENDING, RUNNING, Entry, JobRef, Run, seconds_between
+from jobs.entry import CANCELLED, FAILED, FINAL, PENDING, RUNNING, Deliveries, Entry, JobRef, Run, seconds_between
 from jobs.entry import COMPLETED as COMPLETED
 from jobs.entry import written as written
 from jobs.errors import JobBusyError, JobFinishedError, JobNotFoundError
@@ -28,9 +28,12 @@ def now() -> str:
     return written(clock.now())
 
 
-async def submit(job: JobRef, digest: str) -> tuple[Entry, bool]:
-    """Insert a row for the job unless there is one. Returns the row, and whether it is new."""
-    row = row_of(job, digest)
+async def submit(job: JobRef, digest: str, **asked: str | None) -> tuple[Entry, bool]:
+    """Insert a row for the job unless there is one. Returns the row, and whether it is new.
+
+    `asked`: columns that say where its outcome is to be told, and that must not travel with it.
+    """
+    row = row_of(job, digest) | {name: value for name, value in asked.items() if value is not None}
     try:
         created = await table().create_entity(row)
     except ResourceExistsError:
@@ -98,9 +101,14 @@ async def end(
     result: Any = None,
     result_blob: str | None = None,
     error: Mapping[str, Any] | None = None,
-) -> None:
-    """Enter the job's end, once, and log it. `run` None: the row is read first, and the job may never have begun."""
-    changes: dict[str, Any] = {"state": state}
+    owes: Deliveries | None = None,
+) -> Entry | None:
+    """Enter the job's end, once, and log it. `run` None: the row is read first, and the job may never have begun.
+
+    `owes`: by what channels it is to be told. Returns the job as it has ended, by this call or an earlier one;
+    None when it was opened again since.
+    """
+    changes: dict[str, Any] = {"state": state} | _owing(owes)
     if state == FAILED:
         changes["buried"] = False  # a query finds no row by what it lacks
     if result is not None:
@@ -113,22 +121,43 @@ async def end(
     while True:
         if run is None or run.tag is None:
             entry = await get(job.kind, job.id)
-            if entry.is_final or _is_of_another_run(entry, job, run):
-                return
+            if _is_of_another_run(entry, job, run):
+                return None
+            if entry.is_final:
+                return entry
             run = Run(entry.started_at, entry.tag, entry.attempt)
         completed_at = changes["completedAt"] = now()
         changes["attempt"] = run.attempt
-        if await merge(job, run.tag, changes):
+        if tag := await merge(job, run.tag, changes):
             break
         run = replace(run, tag=None)
+    entry = Entry(
+        job,
+        tag,
+        state,
+        None,
+        started_at=run.started_at,
+        completed_at=completed_at,
+        attempt=run.attempt,
+        result=result,
+        result_blob=result_blob,
+        error=None if error is None else dict(error),
+        deliveries=owes or {},
+        is_owed=bool(owes),
+    )
     telemetry.job_ended(
         job,
         state,
-        wait_seconds=seconds_between(job.due_at, run.started_at),
-        run_seconds=seconds_between(run.started_at, completed_at),
+        wait_seconds=entry.wait_seconds,
+        run_seconds=entry.run_seconds,
         attempt=run.attempt,
         error=error,
     )
+    return entry
+
+
+def _owing(owes: Deliveries | None) -> dict[str, Any]:
+    return {"owed": True, "deliveries": json.dumps(owes)} if owes else {}
 
 
 async def wait_for(job: JobRef, what: str | None, overdue_at: datetime) -> None:
@@ -143,27 +172,15 @@ async def wait_for(job: JobRef, what: str | None, overdue_at: datetime) -> None:
             return
 
 
-async def withdraw(entry: Entry) -> bool:
-    """Cancel a job that has not begun. False when it has begun meanwhile."""
-    if await merge(entry.job, entry.tag, {"state": CANCELLED, "completedAt": now()}) is None:
-        return False
+async def withdraw(entry: Entry, owes: Deliveries | None = None) -> Entry | None:
+    """Cancel a job that has not begun, and return it. None when it has begun meanwhile. `owes`: as of `end`."""
+    changes = {"state": CANCELLED, "completedAt": now()} | _owing(owes)
+    tag = await merge(entry.job, entry.tag, changes)
+    if tag is None:
+        return None
     telemetry.job_ended(entry.job, CANCELLED, wait_seconds=None, run_seconds=None, attempt=0)
-    return True
-
-
-async def page(
-    *, kind: str | None, state: str | None, since: str | None, top: int, continuation: dict[str, str] | None
-) -> tuple[list[Entry], dict[str, str] | None]:
-    """Up to `top` rows ordered by kind and id, submitted at or after `since`; and where to go on, None at the end."""
-    conditions = {"kind": "PartitionKey eq @kind", "state": "state eq @state", "since": "submittedAt ge @since"}
-    given = {"kind": kind, "state": state, "since": since}
-    # The SDK fails when it is given parameters and no condition to put them into.
-    parameters = {name: value for name, value in given.items() if value is not None}
-    query = " and ".join(conditions[name] for name in parameters)
-    pages = table().query_entities(query, parameters=parameters, results_per_page=top).by_page(continuation)
-    async for rows in pages:
-        return [entry_of(row, row.metadata["etag"]) async for row in rows], pages.continuation_token
-    return [], None
+    ended = replace(entry, tag=tag, state=CANCELLED, completed_at=changes["completedAt"])
+    return replace(ended, deliveries=owes or {}, is_owed=bool(owes))
 
 
 def table() -> TableClient:
@@ -210,6 +227,7 @@ def entry_of(row: Mapping[str, Any], tag: str) -> Entry:
             row.get("replyTo"),
             row.get("run", 1),
             row.get("notBefore"),
+            "callbackUrl" in row,
         ),
         tag=tag,
         state=row["state"],
@@ -225,6 +243,11 @@ def entry_of(row: Mapping[str, Any], tag: str) -> Entry:
         reopened_by=row.get("reopenedBy"),
         waiting_for=row.get("waitingFor") or None,
         overdue_at=row.get("overdueAt"),
+        callback_url=row.get("callbackUrl"),
+        reply_correlation_id=row.get("replyCorrelationId"),
+        reply_session=row.get("replySession"),
+        deliveries=json.loads(row.get("deliveries", "{}")),
+        is_owed=row.get("owed", False),
     )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 POISON_JOBS = "poison-jobs"
 """No function listens to it: what is sent there is moved to its dead-letter queue, with its reason (`jobs.mover`)."""
-NATIVE = ("jobs", "order-events")
+NATIVE = ("jobs", "order-events", "deliveries")
 """Queues whose messages the bus itself dead-letters."""
 QUEUES = (POISON_JOBS, *NATIVE)
 
@@ -58,6 +58,7 @@ class Letter:
     error_type: str | None = None
     session_id: str | None = None
     reply_to: str | None = None
+    reply_session: str | None = None
     body: str | None = None
     """The blob that holds the body (see `jobs.bodies`)."""
 
@@ -141,6 +142,7 @@ def read(queue: str, message: ServiceBusReceivedMessage) -> DeadLetter:
         first_seen=enqueued_at,
         session_id=message.session_id,
         reply_to=message.reply_to,
+        reply_session=message.reply_to_session_id,
         **identify(content or b"", message.session_id),
     )
     return DeadLetter(**place, letter=letter, enqueued_at=enqueued_at, content=content)

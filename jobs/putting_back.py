@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from jobs import bodies, failures, job_message, ledger, letters, order_events, replay_count, strict_json, uploads
+from jobs import (
+    bodies,
+    delivery,
+    failures,
+    intake,
+    job_message,
+    ledger,
+    letters,
+    order_events,
+    replay_count,
+    strict_json,
+    uploads,
+)
 from jobs.catalog import kind_named
 from jobs.clients import clients
 from jobs.dead_letters import OPEN_COMPENSATIONS
@@ -28,7 +40,7 @@ if TYPE_CHECKING:
 
 JOB_QUEUES = ("storage:jobs", "storage:jobs-urgent", "servicebus:jobs")
 """Where a message is a job, and its id the job's if it names no other."""
-QUEUES = (*JOB_QUEUES, order_events.SOURCE)
+QUEUES = (*JOB_QUEUES, order_events.SOURCE, delivery.SOURCE)
 
 
 async def put_back(message: ServiceBusReceivedMessage, dead: DeadLetter) -> str:
@@ -44,7 +56,9 @@ async def put_back(message: ServiceBusReceivedMessage, dead: DeadLetter) -> str:
         raise ReplayRefusedError(f"it came by no door of the app, which are {', '.join(QUEUES)} and blobs: discard it")
     body = await dead.body()
     if letter.source in JOB_QUEUES:
-        body = job_message.with_id(body, letter.message_id)
+        body = job_message.with_id(body, letter.message_id, awaits_reply=letter.reply_to is not None)
+    elif letter.source == delivery.SOURCE:
+        body = delivery.afresh(body)
     where = JOB_QUEUES[0] if is_blob else letter.source
     to_send = await _about_blob(letter.source.removeprefix("blob:")) if is_blob else body
     await replay_count.enter(dead.id, letters.digest(letter.source, letter.session_id, body))
@@ -100,6 +114,7 @@ async def _send(where: str, body: bytes, dead: DeadLetter, original: ServiceBusR
         message_id=letters.digest("replay", dead.id),
         session_id=dead.letter.session_id,
         reply_to=dead.letter.reply_to,
+        reply_to_session_id=dead.letter.reply_session,
         correlation_id=original.correlation_id if is_native else dead.letter.correlation_id,
     )
     async with links().lent(Link(queue, sends=True)) as sender:
@@ -118,4 +133,6 @@ async def _about_blob(place: str) -> bytes:
         found = await clients().container(container).get_blob_client(name).get_blob_properties()
     except ResourceNotFoundError:
         raise ReplayRefusedError(f"the blob {place} is gone: upload it, and discard this dead letter") from None
+    # Its row says where its outcome is told, which may be secret: the message does not.
+    await intake.enter(uploads.job_of(container, name, found))
     return strict_json.canonical(uploads.message(container, name, found.etag))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import bodies, dead_letters, failures, intake, job_message, ledger, strict_json, telemetry
+from jobs import bodies, dead_letters, ending, failures, intake, job_message, ledger, strict_json, telemetry
 from jobs.catalog import kind_named
 from jobs.errors import (
     JobConflictError,
@@ -60,7 +60,7 @@ async def relay(poison: Poison, durable: DurableOrchestrationClient) -> None:
     elif await _is_needless(envelope, entry, durable):
         telemetry.poison_ignored(poison.source, poison.message_id, f"its job is {entry.state}")
     else:
-        await dead_letters.bury_job(await _failed(envelope, entry))
+        await ending.conclude(await _failed(envelope, entry))
 
 
 async def relay_blob(poison: Poison) -> None:
@@ -115,8 +115,9 @@ async def _failed(envelope: Envelope, entry: Entry) -> Entry:
         else:
             await intake.keep_whole(parse(envelope), entry)
         run = Run(entry.started_at, entry.tag, settings().max_dequeue_count)
-        await ledger.end(entry.job, run, ledger.FAILED, error=_worn_out().to_dict())
-    return await ledger.get(entry.job.kind, entry.job.id)
+        ended = await ending.enter(entry.job, run, ledger.FAILED, error=_worn_out().to_dict())
+        return ended or await ledger.get(entry.job.kind, entry.job.id)
+    return entry
 
 
 async def _bury(poison: Poison, error: PermanentError | MaxDequeueCountExceededError) -> None:

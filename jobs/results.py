@@ -49,7 +49,7 @@ async def with_links(result: Any) -> Any:
     if not isinstance(result, dict):
         return result
     shown = {name: await with_links(value) for name, value in result.items()}
-    if _is_linked(path := result.get("blob")):
+    if is_linked(path := result.get("blob")):
         shown["url"] = await link(path, settings().result_url_lifetime)
     return shown
 
@@ -78,7 +78,8 @@ async def link(path: str, lifetime: float) -> str:
     return f"{service.get_blob_client(container, name).url}?{token}"
 
 
-def _is_linked(path: Any) -> bool:
+def is_linked(path: Any) -> bool:
+    """Whether it is a path of a blob to which a status may link."""
     container, _, name = path.partition("/") if isinstance(path, str) else ("", "", "")
     return container in LINKED_CONTAINERS and name != ""
 

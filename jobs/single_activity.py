@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import bodies, dead_letters, ledger, results, telemetry
+from jobs import bodies, ending, ledger, telemetry
 from jobs.call import Call
 from jobs.catalog import Kind
 from jobs.clients import clients
+from jobs.entry import COMPLETED, FAILED, Entry
 from jobs.errors import (
     DeadlineExceededError,
     JobBusyError,
@@ -59,20 +60,20 @@ async def run(
             if error.retryable and not delivery.is_last:
                 raise
             await keep()
-            await ledger.end(job, begun, ledger.FAILED, error=error.to_dict())
-            await _bury(job, delivery)
+            await _conclude(await ending.enter(job, begun, FAILED, error=error.to_dict()), delivery)
         else:
-            await ledger.end(job, begun, ledger.COMPLETED, **await results.store(job, result))
+            await _conclude(await ending.enter(job, begun, COMPLETED, result=result), delivery)
 
 
-async def _bury(job: JobRef, delivery: Delivery) -> None:
-    """Bury the job, or have it wait for the Service Bus in the poison queue, whose relay tries until it is buried."""
-    entry = await ledger.get(job.kind, job.id)
+async def _conclude(entry: Entry | None, delivery: Delivery) -> None:
+    """Bury what has failed, or have it wait for the Service Bus in the poison queue, whose relay tries until it is."""
+    if entry is None:
+        return
     try:
-        await dead_letters.bury_job(entry)
+        await ending.conclude(entry)
     except (TransientError, SettingMissingError) as error:
         telemetry.burial_postponed(error)
-        starts_it_again = await bodies.read(bodies.of_job(job))
+        starts_it_again = await bodies.read(bodies.of_job(entry.job))
         await clients().queue(f"{delivery.queue}-poison").send_message(starts_it_again.decode())
 
 

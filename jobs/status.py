@@ -11,7 +11,7 @@ from typing import Any
 from azure.durable_functions import DurableOrchestrationClient, OrchestrationRuntimeStatus
 from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
-from jobs import ledger, results, timeline
+from jobs import channels, ledger, results, timeline
 from jobs.catalog import kind_named
 from jobs.entry import WAITING
 from jobs.errors import UnknownKindError
@@ -88,6 +88,8 @@ async def describe(entry: Entry, durable: DurableOrchestrationClient | None) -> 
         status["notBefore"] = entry.job.not_before
     if entry.job.reply_to:
         status["replyTo"] = entry.job.reply_to
+    if deliveries := channels.shown(entry):
+        status["deliveries"] = deliveries
     if entry.result_blob:
         status["resultUrl"] = await results.url(entry.result_blob)
     elif entry.result is not None:

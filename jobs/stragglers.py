@@ -1,4 +1,6 @@
-"""Stragglers: jobs that run past their deadline, jobs that do not begin, and failed ones without a dead letter.
+"""Stragglers: jobs that run past their deadline, that do not begin, or have ended without all that must follow.
+
+A job that has failed may have no dead letter yet, and one that was to tell of its end may not have told it.
 
 The ledger has no index by time, so it is swept: each watch asks for a few pages of the rows that may be stragglers,
 which storage picks out, and the next watch goes on where this one stopped. A small ledger is swept by one request each
@@ -18,7 +20,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import bodies, claim_check, clock, dead_letters, import_hand_over, ledger, status
+from jobs import bodies, claim_check, clock, delivery, ending, import_hand_over, ledger, status
 from jobs.alerts import Condition
 from jobs.catalog import KINDS
 from jobs.clients import clients
@@ -43,7 +45,8 @@ SWEEP = {"PartitionKey": "watchdog", "RowKey": "sweep"}
 # The SDK finds a parameter only if there is a blank on either side of it.
 QUERY = (
     f"(state eq '{RUNNING}' and startedAt lt @started ) or (state eq '{PENDING}' and submittedAt lt @submitted ) "
-    f"or (state eq '{FAILED}' and buried eq false and completedAt lt @failed )"
+    f"or (state eq '{FAILED}' and buried eq false and completedAt lt @failed ) "
+    "or (owed eq true and completedAt lt @failed )"
 )
 
 
@@ -73,6 +76,8 @@ class Sweep:
     ended: int = 0
     """In this watch: jobs whose orchestration had stopped, so that nobody else would have entered their end."""
     asked: int = 0
+    handed_over: int = 0
+    """In this watch: jobs of which nobody had handed over that their end is to be told."""
 
     def conditions(self) -> list[Condition]:
         """What calls for a person. Only a sweep that is over knows it."""
@@ -134,9 +139,12 @@ def _margin() -> timedelta:
 
 
 async def _look_at(entry: Entry, now: datetime, current: Sweep, durable: DurableOrchestrationClient | None) -> None:
-    if entry.state == FAILED:
-        await dead_letters.bury_job(entry)
+    if entry.failure and not entry.is_buried:
+        await ending.conclude(entry)
         current.buried += 1
+    elif entry.is_final:
+        await delivery.hand_over(entry)
+        current.handed_over += 1
     elif entry.state == PENDING:
         if _may_begin_since(entry) < now - timedelta(seconds=settings().stalled_alert_age):
             current.groups.setdefault(f"{STALLED}:{entry.job.kind}", Group()).add(entry)
@@ -182,8 +190,9 @@ async def _end_if_stopped(entry: Entry, durable: DurableOrchestrationClient) -> 
         arguments = json.loads(arguments)
     if arguments:
         await bodies.keep_job(entry.job, arguments["input"])
-    await ledger.end(entry.job, Run(entry.started_at, entry.tag, entry.attempt), state, error=error)
-    await dead_letters.bury_job(await ledger.get(entry.job.kind, entry.job.id))
+    ended = await ending.enter(entry.job, Run(entry.started_at, entry.tag, entry.attempt), state, error=error)
+    if ended:
+        await ending.conclude(ended)
     return True
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.durable_functions import DurableOrchestrationClient
+from azure.storage.blob import BlobProperties
 
 from jobs import dead_letters, intake, ledger, letters, strict_json, telemetry
 from jobs.clients import clients
 from jobs.errors import BlobChangedError, PermanentError
-from jobs.job import open_envelope, parse
+from jobs.job import Job, open_envelope, parse
 
 KINDS = {"photos": "photo", "order-imports": "order-import"}
 """The kind of job that a blob in each container becomes."""
@@ -34,11 +35,21 @@ async def take(container: str, name: str, durable: DurableOrchestrationClient) -
     uploaded_at = ledger.written(found.last_modified)
     fields = message(container, name, found.etag)
     try:
-        job = parse(open_envelope({**fields, "enqueuedAt": uploaded_at}), source=source)
-        await intake.submit(job, durable)
+        await intake.submit(job_of(container, name, found), durable)
     except PermanentError as error:
         body = strict_json.canonical(fields)
         await dead_letters.bury_message(source, fields["input"]["etag"], body, error, first_seen=uploaded_at)
+
+
+def job_of(container: str, name: str, found: BlobProperties) -> Job:
+    """The job of this version of a blob, whose metadata `callbackUrl` and `replyTo` may say where its outcome is told.
+
+    Raises InvalidInputError.
+    """
+    given = {key.lower(): value for key, value in (found.metadata or {}).items()}
+    asked = {key: given[key.lower()] for key in ("callbackUrl", "replyTo") if given.get(key.lower())}
+    fields = message(container, name, found.etag) | asked | {"enqueuedAt": ledger.written(found.last_modified)}
+    return parse(open_envelope(fields), source=source_of(container, name))
 
 
 def message(container: str, name: str, etag: str) -> dict[str, Any]:

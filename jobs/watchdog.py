@@ -1,7 +1,7 @@
 """The watchdog: each minute it looks at schedules, jobs, dead letters and queues, and finishes what a crash left.
 
-A crash may leave a letter sent and not yet dead-lettered, or a job failed and without a letter. Somebody else may be
-finishing the same at the same time: both come to the same dead letter.
+A crash may leave a letter sent and not yet dead-lettered, a job failed and without a letter, or its end untold.
+Somebody else may be finishing the same at the same time: both come to the same.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Report:
     """Jobs that had failed and had no letter."""
     ended: int
     """Jobs whose orchestration had stopped without entering their end."""
+    handed_over: int
+    """Jobs that had ended, and of which nobody had handed over that it is to be told."""
     alerts: tuple[str, ...]
     """All that are active."""
 
@@ -46,6 +48,7 @@ class Report:
             "moved": self.moved,
             "buried": self.buried,
             "ended": self.ended,
+            "handedOver": self.handed_over,
             "alerts": list(self.alerts),
         }
 
@@ -109,6 +112,7 @@ async def watch(unhurried: timedelta = UNHURRIED, *, durable: DurableOrchestrati
         moved=moved or 0,
         buried=swept.buried if swept else 0,
         ended=swept.ended if swept else 0,
+        handed_over=swept.handed_over if swept else 0,
         alerts=tuple(active),
     )
     telemetry.watched(report.to_dict())

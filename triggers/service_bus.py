@@ -1,6 +1,6 @@
-"""The Service Bus doors: queue `jobs`, with the messages of the storage queue, and the sessions of `order-events`.
+"""The Service Bus doors: `jobs`, with the messages of the storage queue, the sessions of `order-events`, `deliveries`.
 
-Both take bytes, for the reason that the storage queues do: of a text that is a JSON object, its fields would replace
+All take bytes, for the reason that the storage queues do: of a text that is a JSON object, its fields would replace
 what the host says of the message (functions-host.md §2.1). Where a job's body and its message both say an id, a
 correlation id or a time, the body's goes before: a queue between may have put the message into an envelope of its own.
 
@@ -12,7 +12,8 @@ from datetime import UTC
 import azure.durable_functions as df
 import azure.functions as func
 
-from jobs import intake, ledger, order_events
+from jobs import delivery, intake, ledger, order_events
+from jobs.delivery import Message
 from jobs.intake import BusDelivery
 from jobs.order_events import EventDelivery
 from jobs.settings import max_delivery_count
@@ -25,7 +26,7 @@ blueprint = df.Blueprint()
 )
 @blueprint.durable_client_input(client_name="client")
 async def take_bus_job(message: func.ServiceBusMessage, client: df.DurableOrchestrationClient):
-    delivery = BusDelivery(
+    came = BusDelivery(
         queue="jobs",
         message_id=_id(message),
         attempt=message.delivery_count,
@@ -33,8 +34,10 @@ async def take_bus_job(message: func.ServiceBusMessage, client: df.DurableOrches
         enqueued_at=_enqueued_at(message),
         correlation_id=message.correlation_id,
         reply_to=message.reply_to or None,
+        reply_correlation_id=message.message_id or None,
+        reply_session=message.reply_to_session_id or None,
     )
-    await intake.receive_from_bus(message.get_body(), delivery, client)
+    await intake.receive_from_bus(message.get_body(), came, client)
 
 
 @blueprint.service_bus_queue_trigger(
@@ -46,13 +49,26 @@ async def take_bus_job(message: func.ServiceBusMessage, client: df.DurableOrches
 )
 @blueprint.durable_client_input(client_name="client")
 async def take_order_event(message: func.ServiceBusMessage, client: df.DurableOrchestrationClient):
-    delivery = EventDelivery(
+    came = EventDelivery(
         order_id=message.session_id or "",
         message_id=_id(message),
         attempt=message.delivery_count,
         is_last=_is_last("order-events", message),
     )
-    await order_events.receive(message.get_body(), delivery, client)
+    await order_events.receive(message.get_body(), came, client)
+
+
+@blueprint.service_bus_queue_trigger(
+    arg_name="message", queue_name="deliveries", connection="AzureWebJobsServiceBus", data_type=func.DataType.BINARY
+)
+async def take_delivery(message: func.ServiceBusMessage):
+    said = Message(
+        message_id=_id(message),
+        attempt=message.delivery_count,
+        is_last=_is_last("deliveries", message),
+        enqueued_at=_enqueued_at(message),
+    )
+    await delivery.receive(message.get_body(), said)
 
 
 def _is_last(queue: str, message: func.ServiceBusMessage) -> bool:

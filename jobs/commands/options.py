@@ -29,6 +29,18 @@ def add_command(
     return parser
 
 
+def add_tell(parser: argparse.ArgumentParser) -> None:
+    """The options that say where the outcome of a job is told."""
+    parser.add_argument("--callback-url", metavar="URL", help="the outcome is sent there, signed: https://…")
+    parser.add_argument("--reply-to", metavar="QUEUE", help="the outcome is sent into that Service Bus queue")
+
+
+def to_tell(options: argparse.Namespace) -> dict[str, str]:
+    """What of them was given, by the names that a job's message has for it."""
+    given = {"callbackUrl": options.callback_url, "replyTo": options.reply_to}
+    return {name: value for name, value in given.items() if value}
+
+
 def count(text: str) -> int:
     """A whole number from 1 on."""
     if not re.fullmatch("[0-9]{1,9}", text) or int(text) < 1:

@@ -11,7 +11,7 @@ from jobs import ids, strict_json
 from jobs.clients import clients
 from jobs.commands import printed
 from jobs.commands.files import read
-from jobs.commands.options import DONE, Commands, add_command, moment_to_come
+from jobs.commands.options import DONE, Commands, add_command, add_tell, moment_to_come, to_tell
 from jobs.errors import PermanentError, TooLargeError
 from jobs.job import open_envelope, parse
 from jobs.job_message import default_id
@@ -33,6 +33,7 @@ def add(commands: Commands) -> None:
         metavar="TIME",
         help="the job starts no earlier, within a year: 2026-12-01T08:00Z, or +10m; until then it can be cancelled",
     )
+    add_tell(parser)
     parser.add_argument("--check", action="store_true", help="do not send what the app would refuse")
     queues = parser.add_mutually_exclusive_group()
     queues.add_argument("--urgent", action="store_true", help="into jobs-urgent, which no backlog of jobs holds up")
@@ -46,6 +47,7 @@ async def run(options: argparse.Namespace) -> int:
         fields["correlationId"] = options.correlation_id
     if options.not_before:
         fields["notBefore"] = options.not_before
+    fields |= to_tell(options)
     wrong = None
     try:
         fields["id"] = parse(open_envelope(fields)).id

@@ -13,7 +13,7 @@ from jobs import uploads
 from jobs.clients import clients
 from jobs.commands import printed, wait
 from jobs.commands.files import FileMissingError, must_exist
-from jobs.commands.options import DONE, Commands, add_command, span
+from jobs.commands.options import DONE, Commands, add_command, add_tell, span, to_tell
 from jobs.errors import InvalidInputError
 from jobs.job import open_envelope, parse
 
@@ -25,6 +25,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("container", choices=sorted(uploads.KINDS), help="where to")
     parser.add_argument("files", metavar="FILE", nargs="+", help="the blob gets its name, without the folder")
     parser.add_argument("--name", help="the blob's name, if there is one file: 2026/mug.jpg")
+    add_tell(parser)
     parser.add_argument("--wait", action="store_true", help="until the jobs have ended")
     parser.add_argument("--timeout", type=span, default="5m", metavar="SPAN", help="of --wait: 90s, 30m, 12h (5m)")
 
@@ -33,9 +34,9 @@ async def run(options: argparse.Namespace) -> int:
     files = _named(options)
     # Nothing is uploaded unless all of it can be.
     for name, path in files.items():
-        _check(options.container, name, path)
+        _check(options, name, path)
     await clients().provide()
-    made = [await _upload(options.container, name, path) for name, path in files.items()]
+    made = [await _upload(options, name, path) for name, path in files.items()]
     options.ids = [f"{each['kind']}/{each['id']}" for each in made]
     if options.wait:
         if not options.json:
@@ -63,21 +64,28 @@ def _named(options: argparse.Namespace) -> dict[str, Path]:
     return files
 
 
-def _check(container: str, name: str, path: Path) -> None:
+def _check(options: argparse.Namespace, name: str, path: Path) -> None:
     """Refuse what could be no job. Raises FileMissingError, InvalidInputError."""
     if path.is_dir():
         raise FileMissingError(f"{path} is a folder: name the files in it")
     must_exist(path)
-    parse(open_envelope(uploads.message(container, name, "0x0")))
+    parse(open_envelope({**uploads.message(options.container, name, "0x0"), **to_tell(options)}))
 
 
-async def _upload(container: str, name: str, path: Path) -> dict[str, Any]:
+async def _upload(options: argparse.Namespace, name: str, path: Path) -> dict[str, Any]:
+    container = options.container
     content_type = mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
     with path.open("rb") as content:
         blob = (
             await clients()
             .container(container)
-            .upload_blob(name, content, overwrite=True, content_settings=ContentSettings(content_type=content_type))
+            .upload_blob(
+                name,
+                content,
+                overwrite=True,
+                content_settings=ContentSettings(content_type=content_type),
+                metadata=to_tell(options),
+            )
         )
     etag = (await blob.get_blob_properties()).etag
     job = uploads.message(container, name, etag)
