@@ -78,21 +78,22 @@ class EventStream:
                 self._linger()
 
     async def _send(self, due: list[tuple[Event, asyncio.Future[None] | None]]) -> None:
-        error: Exception | None = None
+        waiting = [told for _, told in due if told]
         try:
             await self._deliver([event for event, _ in due])
-        except Exception as found:
-            error = found
-            self._lost += sum(told is None for _, told in due)
-            self._failed(found)
-        else:
-            self._succeeded()
-        for _, told in due:
-            if told is None or told.done():
-                continue
-            if error:
-                told.set_exception(error)
-            else:
+        except BaseException as error:
+            self._lost += len(due) - len(waiting)
+            for told in waiting:
+                if not told.done():
+                    told.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+            self._failed(error)
+            return
+        self._succeeded()
+        for told in waiting:
+            # Whoever waited for it may have been cancelled meanwhile.
+            if not told.done():
                 told.set_result(None)
 
     async def _deliver(self, events: list[Event]) -> None:
