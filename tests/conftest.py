@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from azure.data.tables import TableClient, TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from sandbox.in_process import Sandbox
+from tests.forked import run
 from tests.impatience import with_certificates_read_once, without_naps
 
 if TYPE_CHECKING:
@@ -89,15 +89,8 @@ class Stock:
 
     def load(self, *articles: Mapping[str, Any]) -> None:
         """Set articles as an operator does. That also makes the tables, queues and containers that the app needs."""
-        subprocess.run(
-            [sys.executable, "-m", "jobs", "stock", "load", "-"],
-            input=json.dumps(articles),
-            text=True,
-            check=True,
-            cwd=ROOT,
-            env={**os.environ, **self._settings},
-            stdout=subprocess.PIPE,
-        )
+        command = [sys.executable, "-m", "jobs", "stock", "load", "-"]
+        run(command, input=json.dumps(articles), env={**os.environ, **self._settings}).check_returncode()
 
     def put(self, *articles: Mapping[str, Any]) -> None:
         """Set articles past the app, without the half second that a process takes to start."""

@@ -16,6 +16,7 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 
 from demo.processes import ROOT, Process, free_port
 from devhost.servicebus.plain_http import PlainHttpTransport
+from tests.forked import ForkedProcess
 
 Value = TypeVar("Value")
 
@@ -45,7 +46,7 @@ class Killable:
         """A new life, without waiting until it is ready."""
         self._lives += 1
         log = self._logs / f"{self._name}-{self._lives}.log"
-        self.process = Process(self._name, self._command, env=self._settings, log=log).__enter__()
+        self.process = ForkedProcess(self._name, self._command, env=self._settings, log=log).__enter__()
         return self
 
     def wait_ready(self) -> Self:

@@ -18,10 +18,10 @@ from azure.servicebus.aio import ServiceBusClient as AioServiceBusClient
 from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
 
 from tests.conformance.service_bus import Bus, bodies, configuration, now
+from tests.forked import Popen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("impatience")]
 
-ROOT = Path(__file__).resolve().parents[2]
 QUEUES = [
     {"Name": "mixed"},
     {"Name": "steady", "Properties": {"LockDuration": "PT5M"}},
@@ -36,7 +36,7 @@ class BusProcess:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Popen | None = None
         self.config = folder / "servicebus.json"
         self.config.write_text(json.dumps(configuration({}, QUEUES, TOPICS)))
         with socket.socket() as probe:
@@ -47,7 +47,7 @@ class BusProcess:
         """Its connection string, which stays the same."""
         command = [sys.executable, "-m", "devhost.servicebus", "--config", str(self.config)]
         command += ["--port", str(self._port), "--admin-port", "0", "--database", str(self._folder / "bus.sqlite3")]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self._process = Popen(command, stdout=subprocess.PIPE)
         ready = json.loads(self._process.stdout.readline())
         assert ready["amqp"] == self._port
         return ready["connectionString"]

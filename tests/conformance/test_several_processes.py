@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from azure.storage.blob import BlobClient, BlobLeaseClient
 from devhost.singleton import HOSTS_CONTAINER
 from tests.conformance.apps import DURABLE_APP, until, write_app
 from tests.conformance.storage_host import new_name
+from tests.forked import Popen
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = """
@@ -47,7 +47,7 @@ class Process:
     def __init__(self, folder: Path, settings: dict[str, str], slow: float) -> None:
         self.log = folder.parent / f"{new_name('log')}.txt"
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(
+            self.process = Popen(
                 [sys.executable, "-m", "devhost", "start", "--script-root", str(folder), "--port", "0"],
                 stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(ROOT), **settings, "SLOW": str(slow)},
             )  # fmt: skip

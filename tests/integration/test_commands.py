@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
+from tests import forked
 from tests.integration.bus_seen import Bus
 from tests.integration.jobs_seen import fresh
 
@@ -23,12 +22,9 @@ def command(shop, shop_settings) -> Command:
     """Runs `python -m jobs …`; returns exit code, stdout (parsed if it is JSON) and stderr."""
 
     def run(*arguments: str, input: Any = None) -> tuple[int, Any, str]:
-        done = subprocess.run(
+        done = forked.run(
             [sys.executable, "-m", "jobs", *arguments],
-            input=None if input is None else json.dumps(input),
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
+            input="" if input is None else json.dumps(input),
             env={**os.environ, **shop_settings, "NIGHTSHIFT_URL": shop.url},
         )
         out = json.loads(done.stdout) if "--json" in arguments and done.stdout else done.stdout

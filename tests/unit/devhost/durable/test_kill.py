@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import subprocess
 import sys
@@ -14,17 +13,16 @@ import pytest
 
 from devhost.clock import Clock
 from devhost.durable.hub import InstanceQuery, RuntimeStatus
+from tests.forked import Popen
 from tests.unit.devhost.durable.killed_host import ORDERS, expected
 from tests.unit.devhost.durable.workbench import Bench, SdkWorker
 
-ROOT = Path(__file__).parents[4]
 KILLS = 10
 
 
-def start_host(hub: Path) -> subprocess.Popen[str]:
+def start_host(hub: Path) -> Popen:
     command = [sys.executable, "-m", "tests.unit.devhost.durable.killed_host", str(hub)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-    host = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    host = Popen(command, stdout=subprocess.PIPE)
     assert host.stdout.readline() == "ready\n"
     return host
 

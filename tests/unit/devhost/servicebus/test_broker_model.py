@@ -364,5 +364,5 @@ class BrokerMachine(RuleBasedStateMachine):
             assert self.queue().session_ids() == sorted(there)
 
 
-BrokerMachine.TestCase.settings = settings(max_examples=500, stateful_step_count=40, deadline=None)
+BrokerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestBroker = BrokerMachine.TestCase

@@ -26,9 +26,9 @@ from devhost.servicebus.errors import EntityNotFoundError, MessageLockLostError
 from devhost.servicebus.filters import CorrelationFilter, SqlAction, SqlFilter
 from devhost.servicebus.sqlite_layout import StoreError
 from devhost.servicebus.sqlite_store import SqliteStore
+from tests.forked import Popen
 from tests.unit.devhost.servicebus.workbench import MINUTE, SECOND, START, Bench, make, text_of
 
-REPOSITORY = Path(__file__).parents[4]
 DLQ = "q/$DeadLetterQueue"
 
 
@@ -287,7 +287,7 @@ def test_a_kill_loses_nothing_acknowledged_and_brings_nothing_back(path: Path) -
 def run_and_kill(path: Path, name: str, after: int) -> list[tuple[str, str]]:
     """What a process said that was killed when it had said so many lines, and more."""
     command = [sys.executable, "-m", "tests.unit.devhost.servicebus.killed_broker", str(path), name]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
+    with Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(after)]
         os.kill(process.pid, signal.SIGKILL)
