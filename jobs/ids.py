@@ -44,9 +44,8 @@ def settled(kind: Kind, input: Input, given: str) -> str:
             raise _wrong(f"may have {LONGEST_ID - len(natural) - 1} characters: the job's id begins with {natural}")
         return id
     if given != natural:
-        raise _wrong(
-            f"is {natural} for this {kind.name} job, by its input: leave it out, or ask for one more job with force"
-        )
+        more = ", or ask for one more job with force" if "force" in kind.input_model.model_fields else ""
+        raise _wrong(f"is {natural} for this {kind.name} job, by its input: leave it out{more}")
     return natural
 
 

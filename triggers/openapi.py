@@ -60,6 +60,7 @@ def describe() -> dict[str, Any]:
             )
             | ADMIN
         },
+        "/api/webhooks/carrier": {"post": _hear_carrier() | OPEN},
         "/api/health": {"get": _operation("Whether the app reaches what it needs.", [], {200: {}, 503: {}}) | OPEN},
     }
     return {
@@ -98,12 +99,13 @@ ORDER = (
     "time when there are too many; the answer's `since` says in which."
 )
 SINCE = "By `order=newest`: no job is left out that was submitted since then, unless there are more than `top`."
-NATURAL_ID = "Needed with `force` only, to tell one more such job from others: otherwise the input says the job's id."
+NATURAL_ID = "Not needed: the input says the job's id."
+FORCED_ID = "Needed with `force` only, to tell one more such job from others: otherwise the input says the job's id."
 
 
 def _submit(kind: Kind) -> dict[str, Any]:
     parameters = [
-        _parameter("header", "Idempotency-Key", NATURAL_ID if kind.id_of else NEW_ID),
+        _parameter("header", "Idempotency-Key", _about_id(kind)),
         _parameter("header", "Prefer", "`wait=N`: answer when the job has ended, or after N seconds."),
         _parameter("header", "x-correlation-id", "Found again in the job's logs and in all that it calls."),
         _parameter("query", "priority", PRIORITY, {"enum": ["normal", "urgent"]}),
@@ -125,6 +127,27 @@ def _read() -> dict[str, Any]:
         _parameter("header", "Prefer", WAIT),
     ]
     return _operation("Read a job's status.", parameters, {200: STATUS, 304: None, 400: PROBLEM, 404: PROBLEM})
+
+
+def _about_id(kind: Kind) -> str:
+    if kind.id_of is None:
+        return NEW_ID
+    return FORCED_ID if "force" in kind.input_model.model_fields else NATURAL_ID
+
+
+def _hear_carrier() -> dict[str, Any]:
+    parameters = [
+        _parameter("header", name, description) | {"required": True}
+        for name, description in (
+            ("webhook-id", "The same when it is sent again."),
+            ("webhook-timestamp", "Seconds since 1970, at most five minutes ago."),
+            ("webhook-signature", "As Standard Webhooks has it: `v1,…`."),
+        )
+    ]
+    told = {"$ref": "#/components/schemas/CarrierWebhook"}
+    answers = {202: None} | dict.fromkeys((400, 401, 404, 413, 503), PROBLEM)
+    body = {"required": True, "content": {"application/json": {"schema": told}}}
+    return _operation("The carrier tells that a parcel has moved.", parameters, answers) | {"requestBody": body}
 
 
 def _list() -> dict[str, Any]:
@@ -257,6 +280,7 @@ _MEANING = {
     202: "Accepted",
     204: "It is gone",
     400: "Not right; each wrong field is named",
+    401: "Not signed with the app's secret, or too long ago",
     403: "The link is none of ours",
     404: "There is none",
     409: "Not in this state",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from jobs import approvals
+from jobs.carrier import State
 from jobs.catalog import KINDS
 
 
@@ -17,6 +18,7 @@ def schemas() -> dict[str, Any]:
         "Schedule": _SCHEDULE_SCHEMA,
         "Alert": _ALERT_SCHEMA,
         "Approval": _APPROVAL_SCHEMA,
+        "CarrierWebhook": _CARRIER_WEBHOOK_SCHEMA,
     }
     for kind in KINDS.values():
         schema = kind.input_model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -185,6 +187,23 @@ _PROBLEM_SCHEMA = {
             "items": {
                 "type": "object",
                 "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+_CARRIER_WEBHOOK_SCHEMA = {
+    "type": "object",
+    "required": ["type", "data"],
+    "properties": {
+        "type": {"type": "string", "description": "`parcel.moved`; others are ignored."},
+        "data": {
+            "type": "object",
+            "required": ["id", "sequence", "state", "at"],
+            "properties": {
+                "id": {"type": "string"},
+                "sequence": {"type": "integer", "minimum": 1},
+                "state": {"enum": list(get_args(State))},
+                "at": {"type": "string", "format": "date-time"},
             },
         },
     },

@@ -83,4 +83,11 @@ def test_other_kinds_have_the_id_they_are_given_or_the_message_has():
         assert ids.missing({"kind": kind, "input": {"day": DAY}}, "m-1") == "m-1"
     assert ids.missing({"kind": "sales-report", "input": {"day": "soon"}}, "m-1") == "m-1"
     assert ids.missing({"kind": "sales-report", "input": "soon"}, "m-1") == "m-1"
-    assert [name for name, kind in KINDS.items() if kind.id_of] == ["sales-report"]
+    assert [name for name, kind in KINDS.items() if kind.id_of] == ["sales-report", "shipment"]
+
+
+def test_a_shipment_has_the_number_of_its_parcel():
+    input = {"parcel": "PX1", "order": "A-1", "email": "ada@example.com"}
+    assert ids.missing({"kind": "shipment", "input": input}, "m-1") == "PX1"
+    with pytest.raises(InvalidInputError, match="id: is PX1 for this shipment job.*leave it out$"):
+        parse(Envelope(kind="shipment", id="PX2", input=input))
