@@ -15,20 +15,33 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
-from demo import balance, board, files
+from demo import balance, board, files, told
 from demo import imported as imports
+from demo.approver import Approver
 from demo.outcomes import Case, Following
 from demo.processes import ROOT, StartError, end_on_signals
+from demo.receiver import Receiver
 from demo.scenarios import GROUPS
 from demo.shop import Shop
-from demo.stack import Stack, explain, stack
+from demo.stack import Pace, Stack, explain, stack
 from devhost.errors import DevhostError
 
 PATIENCE = 50.0
+PACE = Pace(
+    parcel=0.7,
+    settings={
+        "APPROVAL_REMINDER": "3",
+        "APPROVAL_ESCALATION": "6",
+        "SHIPMENT_FIRST_INTERVAL": "3",
+        "DELIVERY_FIRST_PAUSE": "1",
+    },
+)
+"""What takes days takes seconds here."""
 INTRODUCTION = """
 Jobs go in at five doors: HTTP, the storage queues [b]jobs[/] and [b]jobs-urgent[/], the Service Bus queue [b]jobs[/],
 and the containers [b]photos[/] and [b]order-imports[/]. For some the gateway or the mail server is told to fail.
-What becomes of each must be as expected; what cannot be done must rest in a dead-letter queue, with its reason.
+What takes days takes seconds here. What becomes of each must be as expected; what cannot be done must rest in a
+dead-letter queue, with its reason.
 """
 LOGS = ROOT / ".cache" / "demo"
 HOST_LOG = LOGS / "host.log"
@@ -43,7 +56,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         console.print("Starting Azurite, Service Bus, the sandbox and the app on the local host …", style="dim")
-        with stack(logs=LOGS, host_log=HOST_LOG) as running:
+        with stack(logs=LOGS, host_log=HOST_LOG, pace=PACE) as running:
             console.print(f"Up after {time.monotonic() - began:.1f} s; the app answers at {running.app}", style="dim")
             console.print(INTRODUCTION)
             differences = show(console, running)
@@ -66,15 +79,16 @@ def main() -> int:
 
 def show(console: Console, running: Stack) -> list[str]:
     """Let every scenario happen, print what became of it, and return what is not as it should be."""
-    groups = [[Case(scenario) for scenario in group] for group in GROUPS]
-    cases = [case for group in groups for case in group]
+    groups = {pattern: [Case(scenario) for scenario in group] for pattern, group in GROUPS.items()}
+    cases = [case for group in groups.values() for case in group]
     with (
         httpx.Client(base_url=running.sandbox) as sandbox,
-        Shop(running.app, running.connection_string, running.service_bus, running.jobs) as shop,
+        Shop(running.app, running.connection_string, running.service_bus, running.jobs, sandbox) as shop,
+        Receiver(running.settings["WEBHOOK_SECRET"]) as receiver,
     ):
         today = date.today()
         order_faults(sandbox, cases)
-        following = Following(shop, cases)
+        following = Following(shop, cases, Approver(sandbox), receiver)
         follow(console, groups, following)
         letters = shop.dead_letters()
         console.print("", board.dead_letters(letters))
@@ -83,6 +97,7 @@ def show(console: Console, running: Stack) -> list[str]:
             if case.scenario.replayed:
                 replay(console, running, following, letters, case)
         imported = imports.wait(shop, {case.job_id for case in cases}, PATIENCE)
+        heard = told.listen(shop, receiver, lambda: sandbox.get("/mailbox").json()["messages"], PATIENCE)
         result = balance.draw_up(
             cases,
             imported,
@@ -92,7 +107,7 @@ def show(console: Console, running: Stack) -> list[str]:
             sandbox.get("/mailbox").json(),
         )
         made = files.look(shop, cases, imported, today, result.sold, LOGS)
-    console.print("", board.files(made), sep="\n")
+    console.print("", board.told(heard), "", board.files(made), sep="\n")
     for table in (board.gateway(result), board.stock(result), board.money(result)):
         console.print("", table)
     console.print("", board.mails(result), "", sep="\n")
@@ -101,7 +116,13 @@ def show(console: Console, running: Stack) -> list[str]:
         f"{case.scenario.id} ({case.scenario.story}): expected {case.scenario.expected}, but it is "
         f"{case.outcome or f'still at {case.step!r}'}"
         for case in wrong
-    ] + [*replay_differences(cases), *letter_differences(cases, letters), *made.differences(), *result.differences()]
+    ] + [
+        *replay_differences(cases),
+        *letter_differences(cases, letters),
+        *told.differences(heard),
+        *made.differences(),
+        *result.differences(),
+    ]
 
 
 def order_faults(sandbox: httpx.Client, cases: Sequence[Case]) -> None:
@@ -143,10 +164,10 @@ def letter_differences(cases: Sequence[Case], letters: Sequence[Mapping[str, Any
             yield f"{count} dead letter{'' if count == 1 else 's'} {reason} from {source}: {what}"
 
 
-def follow(console: Console, groups: Sequence[Sequence[Case]], following: Following) -> None:
+def follow(console: Console, groups: Mapping[str, Sequence[Case]], following: Following) -> None:
     """Submit everything and look until all has ended or patience is over, showing how it goes."""
     began = time.monotonic()
-    cases = [case for group in groups for case in group]
+    cases = [case for group in groups.values() for case in group]
     told: set[int] = set()
 
     def show_progress() -> None:
@@ -162,6 +183,7 @@ def follow(console: Console, groups: Sequence[Sequence[Case]], following: Follow
         # Uploads first: each is a command that takes a while, in which no other case is looked at.
         for case in sorted(cases, key=lambda case: not case.scenario.is_upload):
             following.submit(case)
+            following.answer()
             show_progress()
         while following.open_cases and time.monotonic() - began < PATIENCE:
             following.look()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from typing import Any
 from demo.imported import Imported
 from demo.outcomes import Case
 from demo.scenarios import REFUND_OPEN, SAMPLES
+
+OF_OTHERS = re.compile(r": parcel |pproval wanted|^(Alert|Cleared):")
+"""Mails that are not about money: they are counted by `demo.told`, or tell an operator of a slow machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ def draw_up(
     cases = list(cases)
     completed = [case for case in cases if case.last_outcome == "Completed"]
     sales = [case for case in completed if case.scenario.kind == "order"]
+    refunds = [case for case in completed if case.scenario.kind == "refund"]
+    refunded = sum(json.loads(case.scenario.content)["amount"] for case in refunds)
     refunds_open = [case for case in cases if case.last_outcome == REFUND_OPEN]
     shop = {article["sku"]: article for article in json.loads((SAMPLES / "stock.json").read_text())}
     left = {article["sku"]: article["available"] for article in articles}
@@ -94,11 +100,16 @@ def draw_up(
     for lines in imported.orders.values():
         sold.update(lines)
     booked: dict[str, int] = defaultdict(int)
+    given_back = 0
     charges = Counter[str]()
     for entry in ledger["entries"]:
         sign = {"charge": 1, "refund": -1}.get(entry["kind"], 0)
         # A job that was replayed has a reference for each run: order-A-1015, order-A-1015~2.
-        booked[entry["reference"].partition("~")[0]] += sign * entry["amount"]
+        order = entry["reference"].partition("~")[0]
+        if entry.get("key", "").startswith("refund-"):
+            given_back -= entry["amount"]
+        else:
+            booked[order] += sign * entry["amount"]
         charges[entry["reference"]] += entry["kind"] == "charge"
 
     def line(name: str, of: list[Case]) -> MoneyLine:
@@ -111,17 +122,21 @@ def draw_up(
         ),
         money=(
             line(f"{len(sales)} completed orders", sales),
+            MoneyLine(f"refund of {', '.join(case.scenario.after or '' for case in refunds)}", -refunded, given_back),
             *(line(f"open refund of {case.scenario.id}", [case]) for case in refunds_open),
             MoneyLine(
                 f"{len(imported.orders)} imported orders",
                 imported.total,
                 sum(booked[f"order-{id}"] for id in imported.orders),
             ),
-            MoneyLine("balance", sum(map(total, sales + refunds_open)) + imported.total, ledger["balance"]),
+            MoneyLine("balance", sum(map(total, sales + refunds_open)) + imported.total - refunded, ledger["balance"]),
         ),
         attempts=_attempts(requests),
-        mails_expected=len(sales) + len(imported.orders) + sum(case.scenario.kind == "mail" for case in completed),
-        mails=len(mailbox["messages"]),
+        mails_expected=len(sales)
+        + len(imported.orders)
+        + len(refunds)
+        + sum(case.scenario.kind == "mail" for case in completed),
+        mails=sum(not OF_OTHERS.search(mail["subject"]) for mail in mailbox["messages"]),
         mails_repeated=mailbox["duplicates"],
         charged_twice=tuple(reference for reference, times in charges.items() if times > 1),
         sold=(len(sales), sum(map(total, sales))),

@@ -17,6 +17,7 @@ from demo.balance import Balance, StockLine
 from demo.files import Files
 from demo.outcomes import Case
 from demo.processes import ROOT
+from demo.told import Told
 
 DOORS = {
     "http": "HTTP",
@@ -25,26 +26,27 @@ DOORS = {
     "bus": "bus",
     "photos": "blob",
     "order-imports": "blob",
+    "order": "order",
 }
 
 
-def jobs(groups: Sequence[Sequence[Case]], seconds: float) -> Table:
-    """Every case with its expected and, while it runs, its present state."""
-    cases = [case for group in groups for case in group]
+def jobs(groups: Mapping[str, Sequence[Case]], seconds: float) -> Table:
+    """Every case, by its pattern, with its expected and, while it runs, its present state."""
+    cases = [case for group in groups.values() for case in group]
     ended = sum(case.outcome is not None for case in cases)
     table = _table(f"{len(cases)} jobs, {ended} ended after {seconds:.0f} s")
+    table.add_column("Pattern", no_wrap=True, style="dim")
     table.add_column("Job", no_wrap=True)
     table.add_column("Door", no_wrap=True)
     table.add_column("What happens")
     table.add_column("Expected")
     table.add_column("", no_wrap=True)
     table.add_column("Outcome", min_width=18)
-    for group in groups:
+    for pattern, group in groups.items():
         for case in group:
-            scenario = case.scenario
-            table.add_row(
-                scenario.id, DOORS[scenario.door], scenario.story, scenario.expected, _mark(case), _outcome(case)
-            )
+            scenario, first = case.scenario, case is group[0]
+            about = scenario.id, DOORS[scenario.door], scenario.story, scenario.expected
+            table.add_row(pattern if first else "", *about, _mark(case), _outcome(case))
         table.add_section()
     return table
 
@@ -119,6 +121,12 @@ def files(found: Files) -> str:
         lines.append(f"{_tick(found.report_is_right)} the sales report of {found.report['day']}: {said}:")
         lines += [f"    {_path(found.thumbnails[0].path.parent / f'sales.{name}')}" for name in ("html", "csv")]
     return "\n".join(lines)
+
+
+def told(found: Told) -> str:
+    """What was told besides the statuses."""
+    lines = [f"{_tick(is_right)} {escape(text)}" for is_right, text in found.lines()]
+    return "\n".join(["[bold]Told[/]", *lines])
 
 
 def replay(letter_id: str, case: Case) -> str:

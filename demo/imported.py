@@ -34,7 +34,7 @@ def wait(shop: Shop, others: Collection[str], seconds: float) -> Imported:
     """Wait until every good row of the file is an order that has ended. `others`: the ids of orders of other doors."""
     deadline = time.monotonic() + seconds
     while True:
-        found = {each["id"]: each["status"] for each in shop.orders() if each["id"] not in others}
+        found = {each["id"]: each["status"] for each in shop.jobs("order") if each["id"] not in others}
         if sum(status in FINAL for status in found.values()) >= GOOD or time.monotonic() > deadline:
             break
         time.sleep(0.2)

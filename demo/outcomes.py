@@ -9,7 +9,9 @@ from typing import Any
 
 import httpx
 
-from demo.scenarios import DEAD_LETTER, Scenario
+from demo.approver import Approver
+from demo.receiver import Receiver
+from demo.scenarios import DEAD_LETTER, ORDER, Scenario
 from demo.shop import Shop
 
 FINAL = {"Completed", "Failed", "Cancelled"}
@@ -29,7 +31,9 @@ class Case:
     percent: int = 0
     step: str = ""
     outcome: str | None = None
+    is_submitted: bool = False
     cancel_asked: bool = False
+    has_voted: bool = False
     outcome_of_replay: str | None = None
 
     def __post_init__(self) -> None:
@@ -57,19 +61,32 @@ class Case:
 
 
 class Following:
-    """Submits the cases and asks for each until it has ended."""
+    """Submits the cases, plays those who answer, and asks for each case until it has ended."""
 
-    def __init__(self, shop: Shop, cases: Iterable[Case]) -> None:
+    def __init__(self, shop: Shop, cases: Iterable[Case], approver: Approver, receiver: Receiver) -> None:
         self._shop = shop
         self._cases = list(cases)
+        self._approver = approver
+        self._receiver = receiver
 
     def submit(self, case: Case) -> None:
-        """Bring a case to its door. An answer other than 202 is its outcome already."""
+        """Bring a case to its door, if what comes before it has ended. An answer other than 202 is its outcome already.
+
+        What the app starts itself is only looked for.
+        """
+        if not self._may_begin(case):
+            return
+        case.is_submitted = True
         if case.scenario.is_upload:
             case.job_id = self._shop.upload(case.scenario)
             case.step = "uploaded"
             return
-        answer = self._shop.submit(case.scenario)
+        if case.scenario.door == ORDER:
+            parcel = self._shop.parcel_of(case.scenario.after)
+            case.is_submitted, case.job_id = parcel is not None, parcel or case.job_id
+            return
+        callback_url = self._receiver.url(case.scenario.id) if case.scenario.calls_back else None
+        answer = self._shop.submit(case.scenario, callback_url)
         if isinstance(answer, str):
             case.message_id = answer
             case.step = "in the queue"
@@ -83,9 +100,19 @@ class Following:
         """The cases that have not ended."""
         return [case for case in self._cases if case.outcome is None]
 
+    def answer(self) -> None:
+        """Vote about each case that waits for it: a person's time is limited."""
+        for case in self.open_cases:
+            if case.scenario.vote and case.is_submitted and not case.has_voted:
+                case.has_voted = self._approver.vote(case.scenario.id, case.scenario.vote)
+
     def look(self) -> None:
         """Ask once for every case that has not ended."""
-        open_cases = self.open_cases
+        self.answer()
+        for case in self.open_cases:
+            if not case.is_submitted:
+                self.submit(case)
+        open_cases = [case for case in self.open_cases if case.is_submitted]
         letters = self._shop.dead_letters() if any(case.message_id for case in open_cases) else []
         is_dead = {letter["messageId"]: letter["reason"] for letter in letters}
         for case in open_cases:
@@ -99,6 +126,10 @@ class Following:
         status = self._shop.status(case.scenario.kind, case.job_id)
         if status and status["status"] in FINAL:
             case.outcome_of_replay = _ended(status)
+
+    def _may_begin(self, case: Case) -> bool:
+        before = [each for each in self._cases if each.scenario.id == case.scenario.after]
+        return all(each.outcome for each in before[:1])
 
     def _take(self, case: Case, status: dict[str, Any]) -> None:
         case.status = status

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -58,6 +58,16 @@ curl {sandbox}/mailbox
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast the world goes on, in seconds."""
+
+    parcel: float = 15.0
+    """Between two states of a parcel."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """How long the app waits, where that differs from what it does by default."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stack:
     """Where everything is, and the settings that the app runs with."""
 
@@ -90,6 +100,7 @@ def stack(
     bus_ports: tuple[int, int] = (0, 0),
     logs: Path,
     host_log: Path | None,
+    pace: Pace = Pace(),
 ) -> Iterator[Stack]:
     """Start all four, with the sample stock, on free ports unless told otherwise; stop them in the opposite order.
 
@@ -105,12 +116,17 @@ def stack(
         _sandbox(sandbox_ports, logs / "sandbox.log") as sandbox,
         _service_bus(bus_ports, logs / "service-bus.log") as bus,
     ):
-        settings = _settings(azurite.connection_string, bus["connectionString"], sandbox)
+        settings = {
+            **_settings(azurite.connection_string, bus["connectionString"], sandbox),
+            "NIGHTSHIFT_URL": app,
+            **pace.settings,
+        }
         command = on_leash("devhost", "start", "--port", str(port), "--task-hub", str(Path(folder) / "hub.sqlite3"))
         with Process("the host (python -m devhost start)", command, env=settings, log=host_log) as host:
             host.wait_until(lambda: _is_running(app))
             running = Stack(app, sandbox["url"], settings, host)
             running.jobs("stock", "load", "samples/stock.json")
+            _brief_carrier(running, pace)
             yield running
 
 
@@ -143,9 +159,18 @@ def _settings(storage: str, service_bus: str, sandbox: Mapping[str, str]) -> dic
         "AzureWebJobsStorage": storage,
         "AzureWebJobsServiceBus": service_bus,
         "PAYMENT_GATEWAY_URL": sandbox["url"],
+        "CARRIER_URL": sandbox["url"],
         "SMTP_HOST": "127.0.0.1",
         "SMTP_PORT": sandbox["smtp"].rpartition(":")[2],
     }
+
+
+def _brief_carrier(running: Stack, pace: Pace) -> None:
+    """Tell the sandbox's carrier how fast parcels travel, and where it shall call when one has come further."""
+    webhook = {"url": f"{running.app}/api/webhooks/carrier", "secret": running.settings["CARRIER_WEBHOOK_SECRET"]}
+    with httpx.Client(base_url=running.sandbox) as sandbox:
+        sandbox.put("/carrier/webhook", json=webhook).raise_for_status()
+        sandbox.put("/carrier/journey", json={"seconds": pace.parcel}).raise_for_status()
 
 
 def _is_running(app: str) -> bool:
