@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from azure.servicebus import (
     ServiceBusClient,
     ServiceBusMessage,
+    ServiceBusReceivedMessage,
     ServiceBusReceiver,
     ServiceBusSender,
     ServiceBusSubQueue,
@@ -40,6 +41,7 @@ class Bus:
         self._senders: dict[str, ServiceBusSender] = {}
         self._receivers: dict[str, ServiceBusReceiver] = {}
         self._peekers: dict[str, ServiceBusReceiver] = {}
+        self._listeners: dict[str, ServiceBusReceiver] = {}
 
     def __enter__(self) -> Bus:
         self._client = ServiceBusClient.from_connection_string(self._running.connection_string)
@@ -51,7 +53,12 @@ class Bus:
             list(
                 pool.map(
                     lambda end: end.close(),
-                    [*self._senders.values(), *self._receivers.values(), *self._peekers.values()],
+                    [
+                        *self._senders.values(),
+                        *self._receivers.values(),
+                        *self._peekers.values(),
+                        *self._listeners.values(),
+                    ],
                 )
             )
         self._client.close()
@@ -76,6 +83,18 @@ class Bus:
         if queue not in self._peekers:
             self._peekers[queue] = self._client.get_queue_receiver(queue)
         return [b"".join(message.body) for message in self._peekers[queue].peek_messages(100, sequence_number=1)]
+
+    def told(self, subscription: str) -> list[ServiceBusReceivedMessage]:
+        """The messages that a subscription of the topic `job-events` has got, at most 100; they are there no longer."""
+        if subscription not in self._listeners:
+            self._listeners[subscription] = self._client.get_subscription_receiver("job-events", subscription)
+        found: list[ServiceBusReceivedMessage] = []
+        while waiting := self.waiting(f"job-events/subscriptions/{subscription}"):
+            messages = self._listeners[subscription].receive_messages(waiting, max_wait_time=5)
+            for message in messages:
+                self._listeners[subscription].complete_message(message)
+            found += messages
+        return found
 
     def dead(self, queue: str = "poison-jobs") -> list[Dead]:
         """The dead letters of a queue, at most 100."""
