@@ -1,6 +1,6 @@
 """Approvals as a job sees them: opened, asked for by mail, reminded of, looked at, decided by default, withdrawn."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import azure.durable_functions as df
 
@@ -68,7 +68,7 @@ async def open_question(call: Call) -> dict:
     plan = approvals.planned(approvers, settings().approval_reminder, settings().approval_escalation)
     asked = call.input
     opened = await approvals.open_for(call.job, asked["question"], asked["details"], asked["default"], plan)
-    await _enter_wait(call, opened, WAITS_FOR, datetime.fromisoformat(opened.expires_at))
+    await _enter_wait(call, WAITS_FOR, datetime.fromisoformat(opened.expires_at))
     rounds = [{"remindAt": each.remind_at, "endsAt": each.ends_at} for each in opened.rounds]
     return {"wake": opened.wake, "rounds": rounds}
 
@@ -80,7 +80,8 @@ async def ask(call: Call) -> dict:
     """
     round = call.input["round"]
     found = await approvals.change(
-        call.job.instance_id, lambda found: {"round": round} if found.is_open and found.round < round else None
+        await approvals.get(call.job.instance_id),
+        lambda found: {"round": round} if found.is_open and found.round < round else None,
     )
     return await _mail(call, found, "Approval wanted")
 
@@ -100,7 +101,7 @@ async def check(call: Call) -> dict:
         name, _, number = heard.rpartition(".")
         return {"wake": f"{name}.{int(number) + 1}"}
 
-    found = await approvals.change(call.job.instance_id, next_wake)
+    found = await approvals.change(await approvals.get(call.job.instance_id), next_wake)
     return {"decision": await _decision(call, found), "wake": found.wake}
 
 
@@ -119,16 +120,13 @@ async def _decision(call: Call, approval: Approval) -> dict | None:
     """What was decided, if it was; then the job goes on, and the ledger is told so."""
     if approval.is_open:
         return None
-    await _enter_wait(call, approval, None, clock.now())
+    await _enter_wait(call, None, clock.now())
     return approval.decision
 
 
-async def _enter_wait(call: Call, approval: Approval, what: str | None, until: datetime) -> None:
-    """Tell the ledger what the job waits for. The time from the opening until that moment is not the job's."""
-    entry = await ledger.get(call.job.kind, call.job.id)
-    started_at = datetime.fromisoformat(entry.started_at or approval.opened_at)
-    waited = max(timedelta(), until - datetime.fromisoformat(approval.opened_at))
-    await ledger.wait_for(call.job, what, started_at + kind_named(call.job.kind).deadline + waited)
+async def _enter_wait(call: Call, what: str | None, until: datetime) -> None:
+    """Tell the ledger what the job waits for, until when at most. From then on it may take the time of its kind."""
+    await ledger.wait_for(call.job, what, until + kind_named(call.job.kind).deadline)
 
 
 async def _mail(call: Call, approval: Approval, what: str) -> dict:

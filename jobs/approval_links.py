@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from itsdangerous import BadData, URLSafeSerializer
 
@@ -56,4 +57,4 @@ def _serializer() -> URLSafeSerializer:
     key = settings().required("signing_key")
     if len(key) < SHORTEST_KEY:
         raise SettingMissingError(f"the app setting SIGNING_KEY must be random, {SHORTEST_KEY} characters at least")
-    return URLSafeSerializer(key, salt=SALT)
+    return URLSafeSerializer(key, salt=SALT, signer_kwargs={"key_derivation": "hmac", "digest_method": sha256})

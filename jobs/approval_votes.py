@@ -79,7 +79,7 @@ async def _count(
             raise ApprovalOverError("this link is no longer good: somebody else has been asked since")
         return approvals.decided(vote.decision, by=by, at=moment, via=via, reason=vote.reason)
 
-    decided = await approvals.change(found.id, changes)
+    decided = await approvals.change(found, changes)
     try:
         await durable.raise_event(decided.instance_id, decided.wake)
     except Exception:

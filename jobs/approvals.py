@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
+from pydantic.alias_generators import to_camel
 
 from jobs import clock
 from jobs.catalog import KINDS
@@ -32,6 +32,7 @@ LINK, API, DEFAULT = "link", "api", "default"
 """Ways by which a decision came."""
 
 Changes = dict[str, Any]
+"""By the names of an Approval's fields."""
 
 
 @dataclass(frozen=True)
@@ -150,21 +151,23 @@ async def open_for(
         "openedAt": written(now),
         "expiresAt": rounds[-1].ends_at if rounds else written(now),
     }
-    with suppress(ResourceExistsError):
-        await _table().create_entity(row)
-    return await get(job.instance_id)
+    try:
+        created = await _table().create_entity(row)
+    except ResourceExistsError:
+        return await get(job.instance_id)
+    return _approval_of(row, created["etag"])
 
 
 async def get(id: str) -> Approval:
     """Raises ApprovalNotFoundError."""
     kind = _kind_of(id)
     try:
-        row = await _table().get_entity(kind, id) if kind else None
+        if kind:
+            row = await _table().get_entity(kind, id)
+            return _approval_of(row, row.metadata["etag"])
     except ResourceNotFoundError:
-        row = None
-    if row is None:
-        raise ApprovalNotFoundError(f"there is no approval {id!r}: it may be past its age")
-    return _approval_of(row, row.metadata["etag"])
+        pass
+    raise ApprovalNotFoundError(f"there is no approval {id!r}: it may be past its age")
 
 
 async def find(state: str | None, top: int) -> list[Approval]:
@@ -179,32 +182,33 @@ async def find(state: str | None, top: int) -> list[Approval]:
     return sorted(found[:top], key=lambda approval: (approval.expires_at, approval.id))
 
 
-async def change(id: str, changes_of: Callable[[Approval], Changes | None]) -> Approval:
-    """Change a row as long as it takes, and return it as it is then.
+async def change(found: Approval, changes_of: Callable[[Approval], Changes | None]) -> Approval:
+    """Change a row that was read, as long as it takes, and return it as it is then.
 
-    `changes_of` says what to change in the row as it was read; None: nothing. It may raise.
+    `changes_of` says what to change in the row as it was read last; None: nothing. It may raise.
     Raises ApprovalNotFoundError.
     """
     while True:
-        found = await get(id)
         changes = changes_of(found)
         if changes is None:
             return found
-        row = {"PartitionKey": found.kind, "RowKey": found.id, **changes}
+        columns = {to_camel(name): value for name, value in changes.items()}
+        row = {"PartitionKey": found.kind, "RowKey": found.id, **columns}
         guard = {"etag": found.tag, "match_condition": MatchConditions.IfNotModified}
         try:
-            await _table().update_entity(row, mode=UpdateMode.MERGE, **guard)
+            merged = await _table().update_entity(row, mode=UpdateMode.MERGE, **guard)
         except ResourceModifiedError:
             # The answer to our own change may have been lost, and the SDK has sent it once more.
-            now = await _table().get_entity(found.kind, found.id)
-            if not row.items() <= now.items():
-                continue
-        return await get(id)
+            found = await get(found.id)
+            if all(getattr(found, name) == value for name, value in changes.items()):
+                return found
+        else:
+            return replace(found, tag=merged["etag"], **changes)
 
 
 def decided(vote: str, *, by: str | None, at: str, via: str, reason: str | None = None) -> Changes:
-    """The changes that decide a question. `vote`: approve or reject; `at` as the ledger writes moments."""
-    changes = {"state": VOTES[vote], "decidedBy": by, "decidedAt": at, "via": via, "reason": reason}
+    """The changes that decide a question. `vote`: approve or reject; `at`: as the ledger writes moments."""
+    changes = {"state": VOTES[vote], "decided_by": by, "decided_at": at, "via": via, "reason": reason}
     return {name: value for name, value in changes.items() if value is not None}
 
 
@@ -212,7 +216,7 @@ async def decide_by_default(id: str) -> Approval:
     """Decide a question that nobody has answered. Whether it was that, the row returned says."""
     moment = written(clock.now())
     return await change(
-        id, lambda found: decided(found.default, by=None, at=moment, via=DEFAULT) if found.is_open else None
+        await get(id), lambda found: decided(found.default, by=None, at=moment, via=DEFAULT) if found.is_open else None
     )
 
 
@@ -220,7 +224,9 @@ async def withdraw(id: str) -> Approval | None:
     """Close a question that nobody has decided, because its job needs no answer. None unless it is withdrawn then."""
     moment = written(clock.now())
     try:
-        found = await change(id, lambda found: {"state": WITHDRAWN, "decidedAt": moment} if found.is_open else None)
+        found = await change(
+            await get(id), lambda found: {"state": WITHDRAWN, "decided_at": moment} if found.is_open else None
+        )
     except ApprovalNotFoundError:
         return None
     return found if found.state == WITHDRAWN else None
