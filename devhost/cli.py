@@ -90,8 +90,7 @@ def _replay(given: argparse.Namespace) -> int:
     from devhost.histories import replay
 
     host = Host(find_script_root(given.script_root, Path.cwd()))
-    # Importing the app moves the process into its folder.
-    return 0 if replay(host, [Path(name).absolute() for name in given.histories], _say) else 1
+    return 0 if replay(host, [Path(name) for name in given.histories], _say) else 1
 
 
 def _port() -> int:

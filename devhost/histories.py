@@ -56,6 +56,7 @@ def replay(host: Host, paths: Iterable[Path], say: Callable[[str], None]) -> boo
     `paths`: files, or folders in which every *.json is one. `say` is told a line or more of each.
     Raises DevhostError when the app cannot be loaded, or a file holds no history.
     """
+    # Before the app is loaded, which moves the process into its folder.
     files = [file for path in paths for file in _files(path)]
     histories = [(file, SavedHistory.read(file)) for file in files]
     host.read_settings()
