@@ -113,7 +113,7 @@ async def _bus_queue(queue: str) -> Depth:
 async def _sessions() -> Depth:
     """At least so many messages wait as there are sessions with some."""
     async with bus_errors():
-        count = len([session async for session in clients().service_bus.list_sessions(SESSIONS)])
+        count = len([session async for session in clients().service_bus.list_queue_sessions(SESSIONS)])
     return Depth(f"servicebus:{SESSIONS}", count, is_more=count > 0)
 
 
