@@ -8,7 +8,6 @@ moment before gains nothing by it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from aiohttp import TCPConnector, ThreadedResolver
@@ -83,7 +82,9 @@ def check(url: str) -> URL:
         raise ValueError("must be a URL, as https://shop.example/hook") from None
     if parsed.scheme not in ("https", "http") or not host:
         raise ValueError("must be a URL that begins with https:// and names a host")
-    if "@" in parsed.raw_authority:
+    # As it was written: the parser drops an empty user, and brackets around what is no address.
+    authority = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    if "@" in authority:
         raise ValueError("must hold no user and no password: put a token into its query")
     if port == 0:
         raise ValueError("must name a port from 1 to 65535, or none")
@@ -91,7 +92,7 @@ def check(url: str) -> URL:
         return parsed
     if parsed.scheme != "https":
         raise ValueError("must begin with https://, unless CALLBACK_ALLOWED_HOSTS names its host")
-    if ":" in host or _LAST_IS_A_NUMBER.fullmatch(host):
+    if "[" in authority or _LAST_IS_A_NUMBER.fullmatch(host):
         if not is_public(host):
             raise ValueError("must not lead to an address that is private, or none of four numbers or of IPv6")
     elif not _NAME.fullmatch(host):
@@ -116,7 +117,7 @@ class GuardedResolver(AbstractResolver):
     async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
         """Raises CallbackRefusedError, and OSError when the name leads nowhere."""
         found = await self._resolver.resolve(host, port, family)
-        if not _is_allowed(host, port) and not _are_public([each["host"] for each in found]):
+        if not _is_allowed(host, port) and not all(is_public(each["host"]) for each in found):
             raise CallbackRefusedError(
                 "the callback's host leads to an address that is not public: name it in CALLBACK_ALLOWED_HOSTS if that "
                 "is meant, and replay this delivery"
@@ -125,10 +126,6 @@ class GuardedResolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
-
-
-def _are_public(addresses: Sequence[str]) -> bool:
-    return all(map(is_public, addresses))
 
 
 def _is_allowed(host: str, port: int | None) -> bool:

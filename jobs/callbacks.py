@@ -1,7 +1,7 @@
 """Callbacks: a job's outcome, sent to the URL that its sender named, signed as Standard Webhooks has it.
 
-`webhook-id` is the same in every try, so that a receiver which has seen it need not act again. Every answer of 2xx is an
-acknowledgement. 410 Gone ends it for good; all others, redirects among them, are failures that are tried again.
+`webhook-id` is the same in every try, so that a receiver which has seen it need not act again. Every answer of 2xx
+acknowledges it. 410 Gone ends it for good; all others, redirects among them, are failures that are tried again.
 """
 
 from __future__ import annotations

@@ -232,7 +232,7 @@ async def enter(job: Job) -> Submission:
     """Enter a job in the ledger, and start nothing. Raises JobConflictError when its id has another input."""
     _check_asked(job)
     await clients().provide()
-    entry, is_new = await ledger.submit(job.ref, job.digest, **job.asked)
+    entry, is_new = await ledger.submit(job.ref, job.digest, job.asked)
     if entry.digest != job.digest:
         raise JobConflictError(
             f"{job.kind.name} job {job.id!r} exists with another input: send the same input again, or take a new id"

@@ -150,13 +150,14 @@ class Job:
         )
 
     @property
-    def asked(self) -> dict[str, str | None]:
+    def asked(self) -> dict[str, str]:
         """Columns of the ledger that say where its outcome is told, and that do not travel."""
-        return {
+        said = {
             "callbackUrl": self.callback_url,
             "replyCorrelationId": self.reply_correlation_id,
             "replySession": self.reply_session,
         }
+        return {name: value for name, value in said.items() if value is not None}
 
 
 def parse(envelope: Envelope, *, source: str = "http") -> Job:

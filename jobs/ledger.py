@@ -28,12 +28,12 @@ def now() -> str:
     return written(clock.now())
 
 
-async def submit(job: JobRef, digest: str, **asked: str | None) -> tuple[Entry, bool]:
+async def submit(job: JobRef, digest: str, asked: Mapping[str, str] | None = None) -> tuple[Entry, bool]:
     """Insert a row for the job unless there is one. Returns the row, and whether it is new.
 
     `asked`: columns that say where its outcome is to be told, and that must not travel with it.
     """
-    row = row_of(job, digest) | {name: value for name, value in asked.items() if value is not None}
+    row = {**row_of(job, digest), **(asked or {})}
     try:
         created = await table().create_entity(row)
     except ResourceExistsError:

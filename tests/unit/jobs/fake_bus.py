@@ -24,6 +24,7 @@ class Received:
     session_id: str | None
     reply_to: str | None
     correlation_id: str | None
+    reply_to_session_id: str | None
     enqueued_time_utc: datetime = field(default_factory=lambda: datetime.now(UTC))
     delivery_count: int = 0
     dead_letter_reason: str | None = None
@@ -74,7 +75,7 @@ class FakeBus:
         queue.seen.add(message.message_id)
         self._number += 1
         properties = {_bytes(name): _bytes(value) for name, value in (message.application_properties or {}).items()}
-        about = (message.session_id, message.reply_to, message.correlation_id)
+        about = (message.session_id, message.reply_to, message.correlation_id, message.reply_to_session_id)
         received = Received(self._number, message.message_id, properties, list(message.body), *about)
         received.scheduled_enqueue_time_utc = message.scheduled_enqueue_time_utc
         queue.active.append(received)

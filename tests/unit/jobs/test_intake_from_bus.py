@@ -100,7 +100,8 @@ async def test_what_is_no_correlation_id_is_not_taken(durable, buried, correlati
         (content(kind="cake"), {}, "UnknownKind"),
         (content({}), {}, "InvalidInput"),
         (content(id="a b"), {}, "InvalidInput"),
-        (content(replyTo="replies"), {}, "InvalidInput"),
+        (content(replyTo="no queue"), {}, "InvalidInput"),
+        (content(replyTo="jobs"), {}, "InvalidInput"),
         (content(), {"reply_to": "no queue"}, "InvalidInput"),
     ],
 )

@@ -80,7 +80,7 @@ def test_odd_envelopes_are_refused(fields):
 
 
 def test_an_unknown_kind_is_named_with_the_known_ones():
-    with pytest.raises(UnknownKindError, match="analytics, mail, order"):
+    with pytest.raises(UnknownKindError, match="analytics, approval, mail, order"):
         job("cake")
 
 
@@ -121,18 +121,25 @@ def test_two_jobs_never_share_an_instance(monkeypatch):
 
 
 def test_a_reply_goes_to_a_queue_that_can_be():
-    envelope = Envelope(kind="order", id="J-1", input=order("c-1"))
-    for name in (None, "replies", "team/replies.v2"):
-        assert parse(envelope, source="servicebus:jobs", reply_to=name).ref.reply_to == name
-    for name in ("", "no queue", "-x", "x" * 261, "sb://elsewhere/replies"):
+    fields = {"kind": "order", "id": "J-1", "input": order("c-1")}
+    for name in (None, "replies", "team/replies.v2", "jobs-of-others"):
+        assert parse(open_envelope(fields | {"replyTo": name}), source="servicebus:jobs").ref.reply_to == name
+    own = ("jobs", "JOBS", "jobs/x", "order-events", "deliveries", "poison-jobs", "job-events")
+    for name in ("", "no queue", "-x", "x" * 261, "sb://elsewhere/replies", *own):
         with pytest.raises(InvalidInputError, match="replyTo") as caught:
-            parse(envelope, reply_to=name)
+            open_envelope(fields | {"replyTo": name})
         assert caught.value.fields[0]["field"] == "replyTo"
 
 
-def test_a_message_cannot_name_a_queue_for_its_reply_yet():
-    with pytest.raises(InvalidInputError, match="replyTo"):
-        open_envelope({"kind": "order", "id": "J-1", "input": {}, "replyTo": "replies"})
+def test_where_the_outcome_is_told_does_not_travel():
+    said = {"callbackUrl": "https://x.example/?token=t", "replyCorrelationId": "m-1", "replySession": "s-1"}
+    job = parse(open_envelope({"kind": "order", "id": "J-1", "input": order("c-1"), "replyTo": "replies", **said}))
+    assert job.asked == said
+    assert (job.ref.calls_back, job.ref.reply_to) == (True, "replies")
+    assert "token" not in str(job.ref)
+    # Without a queue for the reply there is none that could have an id.
+    alone = parse(open_envelope({"kind": "order", "id": "J-1", "input": order("c-1"), "replySession": "s-1"}))
+    assert (alone.asked, alone.ref.calls_back) == ({}, False)
 
 
 @pytest.mark.parametrize(
