@@ -38,7 +38,7 @@ function scheduleRow(schedule) {
   const row = make("li", { class: "row schedule" },
     make("div", { class: "name" }, make("strong", {}, make("bdi")), make("span", { class: "soft" })),
     pill(schedule.state),
-    make("div", { class: "doing" }, make("span", { class: "soft label" }, "Last "), make("time"), make("span", { class: "problem-text" })),
+    make("div", {}, make("span", { class: "soft label" }, "Last "), make("time"), make("p", { class: "problem-text" })),
     make("div", {}, make("span", { class: "soft label" }, "Next "), make("time")),
     make("div", {}, make("button", { type: "button", class: "plain", click: () => detail.open(row.job) })));
   return row;
@@ -65,16 +65,19 @@ function showSchedule(row, schedule) {
 const queues = {
   panel: one("#panel-queues"),
   found: [],
+  missing: [],
 
   async load() {
     const answer = await ask("/queues");
-    this.found = Array.isArray(answer) ? answer : answer.queues;
+    this.found = answer.queues;
+    this.missing = answer.missing ?? [];
   },
 
   render() {
     reconcile(one(".rows", this.panel), this.found, (each) => each.queue, queueRow, showQueue);
     one(".columns", this.panel).hidden = !this.found.length;
     one(".empty", this.panel).hidden = this.found.length > 0 || this.at === undefined;
+    tell(one(".missing", this.panel), this.missing.length ? `Not known, as they do not answer: ${this.missing.join(", ")}` : "");
   },
 };
 

@@ -62,7 +62,7 @@ function sections(job) {
     ["error", job.error, errorOf],
     ["result", job.result === undefined && !job.resultUrl ? null : { result: job.result, url: job.resultUrl }, resultOf],
     ["deliveries", job.deliveries && Object.keys(job.deliveries).length ? job.deliveries : null, deliveriesOf],
-    ["steps", job.steps?.length ? { steps: job.steps, isOver: FINAL.includes(job.status) } : null, stepsOf],
+    ["steps", job.steps?.length ? { steps: job.steps, leftOut: job.stepsLeftOut } : null, stepsOf],
     ["more", { job: { ...job, steps: undefined, result: undefined } }, moreOf],
   ];
   return said.filter(([, value]) => value);
@@ -82,8 +82,8 @@ function stateOf({ job }) {
   showProgress(bar, job);
   const said = FINAL.includes(job.status) ? "" : doing(job);
   return [
-    make("p", { class: "state" }, pill(shownStatus(job)), make("bdi", { class: "soft" }, said)),
-    ...(bar.hidden ? [] : [make("p", { class: "state" }, bar, make("span", {}, `${job.progress.percent} %`))]),
+    make("p", { class: "line" }, pill(shownStatus(job)), make("bdi", { class: "soft" }, said)),
+    ...(bar.hidden ? [] : [make("p", { class: "line" }, bar, make("span", {}, `${job.progress.percent} %`))]),
   ];
 }
 
@@ -128,19 +128,25 @@ function deliveriesOf(deliveries) {
   return [make("h3", {}, "Told to others"), make("ul", { class: "deliveries" }, ...rows)];
 }
 
-function stepsOf({ steps }) {
-  return [make("h3", {}, "Steps"), make("ol", { class: "timeline" }, ...steps.map((step) => {
-    const [from, until] = [dated(step.startedAt), dated(step.completedAt)];
-    const said = [
-      clockTime(from),
-      from && until ? span((until - from) / 1000) : "",
-      step.attempts > 1 ? `${step.attempts} attempts` : "",
-    ].filter(Boolean).join(" · ");
-    return make("li", { "data-status": step.status },
-      make("div", {}, make("bdi", { class: "step" }, step.step), " ", pill(step.status)),
-      make("div", { class: "soft" }, said),
-      step.error ? make("div", { class: "problem" }, make("bdi", {}, wordsOf(step.error))) : null);
-  }))];
+function stepsOf({ steps, leftOut }) {
+  const older = leftOut ? make("p", { class: "soft hint" }, `${leftOut} older ones are not shown.`) : null;
+  return [make("h3", {}, "Steps"), ...(older ? [older] : []), make("ol", { class: "timeline" }, ...steps.map(stepOf))];
+}
+
+function stepOf(step) {
+  const [from, until] = [dated(step.startedAt), dated(step.completedAt)];
+  const said = [
+    clockTime(from),
+    from && until ? span((until - from) / 1000) : "",
+    step.attempts > 1 ? `${step.attempts} attempts` : "",
+  ].filter(Boolean).join(" · ");
+  // That a step is done need not be said to those who see its mark.
+  const status = step.status === "Completed" ? make("span", { class: "unseen" }, step.status) : pill(step.status);
+  return make("li", { "data-status": step.status },
+    make("span", { class: "mark", "aria-hidden": "true" }, GLYPHS[step.status] ?? "•"),
+    make("p", {}, step.undo ? make("span", { class: "soft" }, "undo: ") : null, make("bdi", { class: "step" }, step.step), " ", status),
+    make("p", { class: "soft" }, said),
+    step.error ? make("p", { class: "problem-text" }, make("bdi", {}, wordsOf(step.error))) : null);
 }
 
 const wordsOf = (error) => (typeof error === "string" ? error : [error.type, error.message].filter(Boolean).join(": "));

@@ -18,28 +18,32 @@ const jobs = {
   top: PAGE,
   found: [],
   isMore: false,
+  /** From when on jobs were looked at, when they were too many to look at all of the time that was asked for. */
+  cutAt: null,
   kinds: new Map(),
 
   filters() {
     const value = (name) => one(`#filter-${name}`).value;
-    return { kind: value("kind"), status: value("status"), text: value("text").trim().toLowerCase() };
+    const text = value("text").trim().toLowerCase();
+    return { kind: value("kind"), status: value("status"), hours: value("since"), text };
   },
 
   async load() {
-    const { kind, status } = this.filters();
+    const { kind, status, hours } = this.filters();
     const query = new URLSearchParams({ order: "newest", top: this.top });
     if (kind) query.set("kind", kind);
     if (status) query.set("status", status);
-    const asked = query.toString();
-    const answer = await ask(`/jobs?${asked}`);
+    query.set("since", new Date(Math.max(0, Date.now() - hours * 3_600_000)).toISOString());
+    const answer = await ask(`/jobs?${query}`);
     const listed = answer.jobs;
     const underWay = listed.filter((job) => !FINAL.includes(job.status)).slice(0, MOST_ASKED);
     const live = new Map((await Promise.all(underWay.map(statusOf))).filter(Boolean).map((job) => [keyOf(job), job]));
     const now = this.filters();
     // Another filter was set while this one's answer was on its way; its own is next.
-    if (now.kind !== kind || now.status !== status) return;
+    if (now.kind !== kind || now.status !== status || now.hours !== hours) return;
     this.found = listed.map((job) => live.get(keyOf(job)) ?? job);
-    this.isMore = Boolean(answer.continuationToken) || listed.length >= this.top;
+    this.isMore = listed.length >= this.top;
+    this.cutAt = answer.isCut ? answer.since : null;
     for (const job of this.found) tellEnd(job);
   },
 
@@ -51,7 +55,7 @@ const jobs = {
     put(one("#jobs-summary"), summary(this.found, shown, text));
     one("#more-jobs").hidden = !this.isMore || this.top >= MOST;
     const isFiltered = kind || status || text;
-    const empty = isFiltered ? "No job of those listed fits the filter." : "There are no jobs yet: submit one.";
+    const empty = isFiltered ? "No job of that time fits the filter." : "No job was submitted in that time.";
     tell(one(".empty", this.panel), shown.length || this.at === undefined ? "" : empty);
   },
 };
@@ -67,12 +71,13 @@ function searched(job) {
 }
 
 function summary(found, shown, text) {
-  if (!found.length) return "";
+  const cut = jobs.cutAt ? [`only those since ${moment(jobs.cutAt)}: there are too many`] : [];
+  if (found.length < 2) return cut.join("");
   const counts = new Map();
   for (const job of shown) counts.set(job.status, (counts.get(job.status) ?? 0) + 1);
   const parts = [...counts].map(([status, count]) => `${count} ${status.toLowerCase()}`);
   const which = text ? `${shown.length} of the ${found.length} newest` : `The ${found.length} newest`;
-  return found.length === 1 ? "" : [which, ...parts].join(" · ");
+  return [which, ...parts, ...cut].join(" · ");
 }
 
 function jobRow(job) {
@@ -116,9 +121,8 @@ function doing(job) {
 }
 
 function took(job) {
-  if (job.status === "Pending") return "";
   if (typeof job.runSeconds === "number") return span(job.runSeconds);
-  const since = dated(job.startedAt);
+  const since = FINAL.includes(job.status) ? null : dated(job.startedAt);
   return since ? `${span(Math.max(0, Math.round((Date.now() - since) / 1000)))} so far` : "";
 }
 
@@ -160,7 +164,7 @@ function sample(schema, schemas) {
 
 one("#panel-jobs .filters").addEventListener("submit", (event) => event.preventDefault());
 one("#filter-text").addEventListener("input", () => jobs.render());
-for (const name of ["kind", "status"]) {
+for (const name of ["kind", "status", "since"]) {
   one(`#filter-${name}`).addEventListener("change", () => {
     jobs.top = PAGE;
     refresh();
