@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from azure.data.tables import TableEntity
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import bodies, claim_check, dead_letters, ledger, results
+from jobs import bodies, claim_check, dead_letters, ledger, parcels, results
 from jobs.ages import Ages
 from jobs.catalog import KINDS
 from jobs.dead_letters import OPEN_COMPENSATIONS
@@ -82,6 +82,8 @@ async def _erase_belongings(eraser: Eraser, entry: Entry, durable: DurableOrches
     if job.kind == "order":
         # The addresses that its customer asked for, also those that were refused.
         await eraser.folder("claims", claim_check.CONTAINER, f"order/{job.id}/")
+    if job.kind == "shipment":
+        await parcels.erase(eraser, job.id)
     if job.kind == "order-import":
         for folder in _names_in_each_run(job, f"order-import/{job.id}"):
             # The inputs of its orders stay as long as these: see `jobs.old_files`.

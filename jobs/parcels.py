@@ -17,6 +17,7 @@ from azure.data.tables import EdmType, EntityProperty, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from jobs.clients import clients
+from jobs.erasing import Eraser
 from jobs.errors import PermanentError
 
 ROW = "parcel"
@@ -113,9 +114,10 @@ async def tell(id: str, sequence: int) -> None:
             return
 
 
-async def erase(id: str) -> None:
-    """Forget a parcel."""
-    await _table().delete_entity(id, ROW)
+async def erase(eraser: Eraser, id: str) -> None:
+    """Forget a parcel, when its job is forgotten."""
+    found = _table().query_entities("PartitionKey eq @id", parameters={"id": id})
+    await eraser.rows("parcels", _table(), [row async for row in found])
 
 
 async def _enter(parcel: Parcel) -> bool:

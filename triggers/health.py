@@ -30,7 +30,13 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
     needed = {f"table {name}": _table(name) for name in TABLES}
     needed |= {f"container {name}": _container(name) for name in CONTAINERS}
     needed |= {f"queue {name}": _queue(name) for name in QUEUES}
-    used = {"payment gateway": _gateway, "mail server": _mail_server, "service bus": _service_bus}
+    used = {
+        "payment gateway": _service("payment_gateway_url"),
+        "mail server": _mail_server,
+        "service bus": _service_bus,
+    }
+    if settings().carrier_url:
+        used["carrier"] = _service("carrier_url")
     checks = needed | used
     found = dict(zip(checks, await asyncio.gather(*map(_check, checks.values())), strict=True))
     missing = [name for name in needed if not found[name]["ok"]]
@@ -78,11 +84,15 @@ def _queue(name: str) -> Callable[[], Awaitable[dict[str, int]]]:
     return check
 
 
-async def _gateway() -> None:
-    url = settings().required("payment_gateway_url")
-    async with clients().http.get(url, allow_redirects=False):
-        # Any answer will do: it is there.
-        return
+def _service(url: str) -> Callable[[], Awaitable[None]]:
+    """`url`: the setting, as an attribute of Settings."""
+
+    async def check() -> None:
+        async with clients().http.get(settings().required(url), allow_redirects=False):
+            # Any answer will do: it is there.
+            return
+
+    return check
 
 
 async def _service_bus() -> None:

@@ -10,12 +10,25 @@ from uuid import uuid4
 import pytest
 
 from activities import retention
-from jobs import bodies, bulk, claim_check, clock, dead_letters, failures, import_store, ledger, old_jobs, uploads
+from jobs import (
+    bodies,
+    bulk,
+    claim_check,
+    clock,
+    dead_letters,
+    failures,
+    import_store,
+    ledger,
+    old_jobs,
+    parcels,
+    uploads,
+)
 from jobs.ages import ages
 from jobs.call import Call
 from jobs.clients import clients
 from jobs.entry import JobRef
 from jobs.errors import NotAJobError
+from jobs.parcels import Parcel
 from tests.unit.jobs.crashes import dies
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage", "bus")]
@@ -165,6 +178,16 @@ async def test_files_and_addresses_go_with_their_job_and_no_other(durable):
     await clean_up("jobs", durable)
     assert [await exists(*file) for file in files.items()] == [False, False, False]
     assert await exists("reports", other)
+
+
+async def test_what_is_known_of_a_parcel_goes_with_its_shipment(durable):
+    old, young = [await ended(durable, "Completed", days * DAY, kind="shipment") for days in (31, 29)]
+    for job in (old, young):
+        await parcels.look(Parcel(job.id), [], instance=job.instance_id, wake="news.1")
+    await clean_up("jobs", durable, dry_run=True)
+    assert (await parcels.read(old.id)).tag
+    await clean_up("jobs", durable)
+    assert [(await parcels.read(job.id)).tag is not None for job in (old, young)] == [False, True]
 
 
 async def test_it_may_die_anywhere_and_begin_again(durable, bus, monkeypatch):

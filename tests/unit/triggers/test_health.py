@@ -34,6 +34,14 @@ async def test_without_the_gateway_jobs_are_still_accepted(world, monkeypatch):
     assert "SMTP_HOST" in shown["checks"]["mail server"]["problem"]
 
 
+async def test_the_carrier_is_asked_where_there_is_one(world, monkeypatch):
+    assert "carrier" not in content(await ask("health"))["checks"]
+    for url, missing in ((world.url, []), ("http://127.0.0.1:1", ["carrier"])):
+        monkeypatch.setenv("CARRIER_URL", url)
+        settings.cache_clear()
+        assert content(await ask("health"))["missing"] == missing
+
+
 @pytest.mark.parametrize(
     "address",
     [
