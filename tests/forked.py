@@ -71,8 +71,9 @@ class Popen:
         stdin: IO[Any] | None = None,
         stdout: IO[Any] | int | None = None,
         stderr: IO[Any] | int | None = None,
+        text: bool = True,
     ) -> None:
-        assert command[0] == sys.executable, f"no Python command: {command}"
+        assert command[0] == sys.executable and text, f"no Python command, or one of bytes: {command}"
         self.stdin = io.StringIO()
         self.stdout, out = _end(stdout, None)
         self.stderr, err = _end(stderr, out)

@@ -117,7 +117,7 @@ expressions = st.tuples(a_field(0, 59), a_field(0, 23), st.just("*") | a_field(2
                         st.just("*") | a_field(0, 6)).map(lambda fields: "0 " + " ".join(fields))  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(expressions, st.sampled_from([SPRING, AUTUMN, datetime(2026, 6, 24, tzinfo=UTC)]), st.integers(0, 900))
 def test_the_search_finds_what_a_walk_over_every_minute_finds(text, around, minutes_before):
     start = around - timedelta(minutes=minutes_before)

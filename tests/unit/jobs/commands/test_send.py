@@ -20,7 +20,7 @@ from jobs.job import open_envelope, parse
 from jobs.settings import settings
 from tests.orders import order
 
-pytestmark = pytest.mark.usefixtures("at_azurite")
+pytestmark = pytest.mark.usefixtures("at_azurite", "impatience")
 
 
 @pytest.fixture
