@@ -184,9 +184,8 @@ async def test_a_customer_whose_data_is_deleted_gets_no_mail(sold, monkeypatch):
         await refunds.tell(told)
 
 
-@pytest.mark.parametrize("seed", range(2))
-async def test_many_refunds_at_once_never_exceed_the_charge(sold, seed):
-    chance = random.Random(seed)
+async def test_many_refunds_at_once_never_exceed_the_charge(sold):
+    chance = random.Random(5)
     for fault in ("drop_after", "drop_before", "error"):
         sold.world.fault({"when": {"operation": "refund"}, "fault": fault, "times": 2})
 
