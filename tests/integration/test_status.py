@@ -6,25 +6,9 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
 from tests.integration.jobs_seen import fresh
-
-
-@pytest.fixture
-def described(shop):
-    """Asserts that a body is what the app's own description calls it: `described("Status", body)`."""
-    description = shop.get("/api/openapi.json").json()
-    registry = Registry().with_resource("app:api", Resource(description, DRAFT202012))
-
-    def check(schema: str, body: object) -> None:
-        reference = {"$ref": f"app:api#/components/schemas/{schema}"}
-        Draft202012Validator(reference, registry=registry, format_checker=FormatChecker()).validate(body)
-
-    return check
 
 
 def assert_problem(answer, status: int, described=None) -> dict:
@@ -256,3 +240,25 @@ def test_the_description_is_valid_openapi_and_right_about_schedules(shop, descri
     answer = shop.get("/api/openapi.json")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     validate(answer.json())
+
+
+def test_a_short_poll_costs_little_when_nothing_has_changed(jobs, described):
+    id = fresh("poll")
+    jobs.submit(id)
+    jobs.shop.drain()
+    first = jobs.shop.get(f"/api/jobs/order/{id}?steps=true")
+    described("Status", first.json())
+    again = jobs.shop.get(first.url.path + "?steps=true", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert (again.headers["ETag"], again.headers["Cache-Control"]) == (first.headers["ETag"], "no-cache")
+
+
+def test_the_newest_jobs_come_first(jobs, described):
+    ids = [fresh("newest") for _ in range(3)]
+    for id in ids:
+        jobs.submit(id, {"event": "seen"}, kind="analytics")
+    answer = jobs.shop.get("/api/jobs", params={"order": "newest", "kind": "analytics", "top": 3}).json()
+    assert [job["id"] for job in answer["jobs"]] == ids[::-1]
+    assert (answer["isCut"], "continuationToken" in answer) == (False, False)
+    for job in answer["jobs"]:
+        described("Status", job)
