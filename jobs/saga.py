@@ -96,17 +96,28 @@ class Saga:
         self._run = outcome.get("run", self._run)
         return outcome["ok"]
 
-    def also(self, inputs: dict[Activity, dict[str, Any]], *, policy: RetryPolicy = ACTION) -> Steps:
+    def also(
+        self,
+        inputs: dict[Activity, dict[str, Any]],
+        *,
+        policy: RetryPolicy = ACTION,
+        returned: dict[Activity, Any] | None = None,
+    ) -> Steps:
         """Do several steps together whose failure does not undo the job. `inputs` by activity.
 
-        Returns their errors by the name of the activity, as a status shows them: empty when all went well.
+        Returns their errors by the name of the activity, as a status shows them: empty when all went well. What those
+        without an error returned is put into `returned`.
         """
         self.show(next(iter(inputs)), cancellable=False)
         calls = [(activity, self._arguments(activity, input)) for activity, input in inputs.items()]
         outcomes = yield from retry.call_each(self._context, calls, policy)
-        found = zip(map(name_of, inputs), outcomes, strict=True)
-        errors = {name: outcome["error"] for name, outcome in found if "error" in outcome}
-        return {name: {"type": error["type"], "message": error["message"]} for name, error in errors.items()}
+        errors = {}
+        for activity, outcome in zip(inputs, outcomes, strict=True):
+            if error := outcome.get("error"):
+                errors[name_of(activity)] = {"type": error["type"], "message": error["message"]}
+            elif returned is not None:
+                returned[activity] = outcome["ok"]
+        return errors
 
     def each(self, activity: Activity, inputs: Sequence[dict[str, Any]], *, window: int) -> Steps:
         """Do one step for each of many inputs, at most `window` at once, after the job's first step: fan-out/fan-in.

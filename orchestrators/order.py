@@ -48,7 +48,10 @@ def sell(context: df.DurableOrchestrationContext):
     is_shipped = bool(handed_over and handed_over["carrier"])
     if is_shipped:
         after[start_shipment] = {}
-    failures = yield from saga.also(after, policy=DUTY if is_shipped else ACTION)
+    returned = {}
+    failures = yield from saga.also(after, policy=DUTY if is_shipped else ACTION, returned=returned)
+    # The number by which its shipment is found.
+    sold |= returned.get(start_shipment) or {}
     return (yield from saga.complete({**sold, "incomplete": failures} if failures else sold))
 
 

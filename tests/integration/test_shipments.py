@@ -194,6 +194,7 @@ def test_an_order_has_its_parcel_booked_and_watched(open_shipments):
     order = jobs.ended(id)
     assert order["status"] == "Completed" and "incomplete" not in order["result"]
     (parcel,) = shipments.sandbox.parcels(f"order-{id}")["parcels"]
+    assert order["result"]["parcel"] == parcel["id"]
     watched = shipments.status(parcel["id"])
     assert (watched["status"], watched["correlationId"]) == ("Waiting", order["correlationId"])
     # At the second door it is the same job.
