@@ -3,6 +3,11 @@
 const one = (selector, within = document) => within.querySelector(selector);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
+const UNSEEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+/** A text in which what controls others is seen: reversed by U+202E, a name would look like another one. */
+const visible = (text) =>
+  String(text).replace(UNSEEN, (one) => `⟨U+${one.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+
 /** An element. A property that is a function is a listener; null and false leave an attribute out. */
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -10,13 +15,14 @@ function make(tag, properties = {}, ...children) {
     if (typeof value === "function") element.addEventListener(name, value);
     else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
+  const shown = children.filter((child) => child !== null && child !== undefined);
+  element.append(...shown.map((child) => (child instanceof Node ? child : visible(child))));
   return element;
 }
 
 /** Text of an element, left alone when it is the same, so that what a person has marked stays marked. */
 function put(element, text) {
-  const wanted = text === null || text === undefined ? "" : String(text);
+  const wanted = text === null || text === undefined ? "" : visible(text);
   if (element.textContent !== wanted) element.textContent = wanted;
 }
 
@@ -165,6 +171,7 @@ function showProblem(element, problem) {
   if (!problem) return;
   const fields = problem.fields.map(({ field, message }) =>
     make("li", {}, make("code", {}, field), " ", make("bdi", {}, message)));
-  element.append(make("p", {}, make("strong", {}, problem.title), problem.title ? ". " : "",
-    fields.length ? "" : problem.message), ...(fields.length ? [make("ul", {}, ...fields)] : []));
+  const title = problem.title ? `${problem.title}: ` : "";
+  element.append(make("p", {}, make("strong", {}, title), fields.length ? "" : problem.message));
+  if (fields.length) element.append(make("ul", {}, ...fields));
 }

@@ -68,11 +68,15 @@ const submit = {
     }
   },
 
+  /** Says what is wrong with the id beside it; returns what is wrong with the rest, null if nothing is. */
   showField(problem) {
     const wrong = problem?.fields.find(({ field }) => field === "id");
-    put(one("#submit-id-error"), wrong ? `Id: ${wrong.message}` : "");
+    put(one("#submit-id-error"), wrong ? `The id ${wrong.message}` : "");
     this.id.toggleAttribute("aria-invalid", Boolean(wrong));
-    this.input.toggleAttribute("aria-invalid", Boolean(problem) && !wrong);
+    const others = problem?.fields.filter((each) => each !== wrong) ?? [];
+    const rest = problem && (!wrong || others.length) ? new Problem(problem.status, problem.title, problem.message, others) : null;
+    this.input.toggleAttribute("aria-invalid", Boolean(rest));
+    return rest;
   },
 };
 
@@ -93,8 +97,10 @@ working(one("#submit form"), async () => {
     const headers = submit.id.value ? { "Idempotency-Key": submit.id.value } : {};
     job = await ask(path("jobs", submit.kind.value), { method: "POST", text: submit.input.value, headers });
   } catch (problem) {
-    if (problem instanceof Problem) submit.showField(problem);
-    throw problem;
+    const rest = problem instanceof Problem ? submit.showField(problem) : problem;
+    if (rest) throw rest;
+    submit.id.focus();
+    return;
   }
   submit.id.value = submit.input.value = submit.proposed = "";
   submit.dialog.close();
@@ -110,6 +116,7 @@ const keyForm = {
   ask(problem) {
     const isKnown = Boolean(key.get());
     showProblem(one(".problem", this.dialog), problem);
+    one(".problem", this.dialog).classList.toggle("calm", !isKnown);
     one("#forget-key").hidden = !isKnown;
     open(this.dialog);
     one("#key-value").focus();
