@@ -1,0 +1,355 @@
+"""Deliveries: whoever asked is told how a job has ended, once as far as they can see, whatever fails in between."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import timedelta
+from functools import partial
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+from azure.servicebus.exceptions import ServiceBusConnectionError
+from standardwebhooks import Webhook
+
+from jobs import cancellation, delivery, intake, ledger, letters, outcome_mail, replay, stragglers
+from jobs.delivery import Message
+from jobs.errors import InvalidInputError, SettingMissingError
+from jobs.settings import settings
+from jobs.single_activity import Delivery
+from tests.unit.jobs.crashes import dies
+from tests.unit.jobs.delivering import World
+from tests.unit.jobs.fake_bus import Sender, restarted
+from tests.unit.jobs.receivers import CLOSES, HANGS, REDIRECTS, receiving
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("configured")]
+
+KEY = b"a key of 24 bytes or more"
+SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
+NOTHING_ASKED = {"callbackUrl": None, "replyTo": None}
+
+
+@pytest.fixture
+async def receiver():
+    async with receiving() as found:
+        yield found
+
+
+@pytest.fixture
+def configured(bus, receiver, monkeypatch):
+    values = {
+        "AzureWebJobsServiceBus": "Endpoint=sb://127.0.0.1:1;UseDevelopmentEmulator=true;",
+        "WEBHOOK_SECRET": SECRET,
+        "CALLBACK_ALLOWED_HOSTS": f"127.0.0.1:{receiver.port}",
+        "CALLBACK_TIMEOUT": "0.2",
+        "DELIVERY_FIRST_PAUSE": "1",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def world(bus, receiver, durable, monkeypatch) -> World:
+    return World(bus, receiver, durable, monkeypatch)
+
+
+async def test_a_callback_comes_through_whatever_its_receiver_does_at_first(world, receiver):
+    receiver.answers = [429, 500, HANGS, CLOSES, REDIRECTS, 200]
+    job = await world.submit()
+    await world.end(job)
+    began = world.now
+    assert await world.deliver_all() == 6
+    assert await world.shown(job) == {
+        "callback": {"state": "Delivered", "attempts": 6, "at": ledger.now(), "host": "127.0.0.1"}
+    }
+    assert [got.path for got in receiver.got] == ["/hook"] * 6
+    assert len(receiver.accepted) == 1
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == 1
+    assert not any("cookie" in got.headers for got in receiver.got)
+    # What the receiver asked for, and 3 + 9 + 27 + 81 s, up to a tenth longer.
+    assert timedelta(seconds=77 + 120) <= world.now - began <= timedelta(seconds=77 + 133)
+    for got in receiver.got:
+        signed = f"{got.headers['webhook-id']}.{got.headers['webhook-timestamp']}.".encode() + got.body
+        expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
+        assert got.headers["webhook-signature"] == f"v1,{expected}"
+        said = Webhook(SECRET).verify(got.body, got.headers)
+        assert (said["type"], said["data"]["id"], said["data"]["result"]) == ("job.completed", job.id, {"total": 5})
+        assert said["timestamp"] == said["data"]["completedAt"]
+        assert "deliveries" not in said["data"] and b"very-secret" not in got.body
+
+
+async def test_410_ends_it_for_good_and_other_refusals_do_not(world, receiver):
+    receiver.answers = [404, 401, 410, 200]
+    job = await world.submit()
+    await world.end(job)
+    assert await world.deliver_all() == 3
+    shown = (await world.shown(job))["callback"]
+    assert (shown["state"], shown["attempts"], shown["error"]["type"]) == ("Failed", 3, "CallbackGone")
+    [letter] = world.bus.letters(jobId=job.id)
+    assert letter.dead_letter_reason == "CallbackGone"
+    assert (await ledger.get(job.kind, job.id)).state == "Completed"
+
+
+async def test_what_is_given_up_after_a_day_is_a_dead_letter_whose_replay_delivers(world, receiver, caplog):
+    caplog.set_level("INFO")
+    receiver.answers = [500]
+    job = await world.submit()
+    await world.end(job)
+    began = world.now
+    tries = await world.deliver_all()
+    assert timedelta(days=1) <= world.now - began < timedelta(days=1, minutes=1)
+    assert 12 <= tries <= 16
+    shown = (await world.shown(job))["callback"]
+    assert (shown["state"], shown["attempts"]) == ("Failed", tries)
+    assert shown["error"] == {"type": "CallbackFailed", "message": "the receiver answered 500"}
+    [letter] = world.bus.letters(jobId=job.id)
+    found = letters.read("poison-jobs", letter)
+    assert (found.letter.source, found.letter.reason) == ("servicebus:deliveries", "CallbackFailed")
+    assert (found.letter.kind, found.letter.attempts) == ("order", tries)
+
+    receiver.answers = [503, 200]
+    [outcome] = [each async for each in replay.replay([found.id])]
+    assert (outcome.error, outcome.where) == (None, "servicebus:deliveries")
+    assert await world.deliver_all() == 2
+    assert (await world.shown(job))["callback"]["state"] == "Delivered"
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == len(receiver.accepted) == 1
+    assert (await ledger.get(job.kind, job.id)).state == "Completed"
+    # The URL is in the row, and nowhere else.
+    messages = [*world.bus.queues["deliveries"].active, *world.bus.queues["job-events"].active]
+    assert "very-secret" not in caplog.text + str(messages) + str(world.durable.started) + str(shown) + str(letter)
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_wherever_the_end_of_a_job_dies_it_is_told(world, receiver, after):
+    """Its activity comes again, or the watchdog finds what is owed."""
+    call, had_died = 0, True
+    while had_died:
+        call += 1
+        assert call < 40
+        job = await world.submit(replyTo="replies")
+        world.bus.crashes.die_at(call, after=after)
+        had_died = await dies(partial(world.end, job))
+        await restarted(world.bus)
+        if call % 2 or (await ledger.get(job.kind, job.id)).state == "Pending":
+            await world.end(job)
+        world.now += timedelta(minutes=2)
+        await stragglers.sweep(timedelta(minutes=1), None)
+        await world.deliver_all()
+        assert {each["state"] for each in (await world.shown(job)).values()} == {"Delivered"}
+        assert len({got.headers["webhook-id"] for got in receiver.got if job.id.encode() in got.body}) == 1
+        replies = [each for each in world.replies() if job.id.encode() in b"".join(each.body)]
+        assert len({each.message_id for each in replies}) == 1
+        assert not (await ledger.get(job.kind, job.id)).is_owed
+        assert len(set(world.events(job))) == 1 or call % 2 == 0
+    assert call > 4
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_wherever_a_try_dies_another_one_follows(world, receiver, after):
+    call, had_died = 0, True
+    while had_died:
+        call += 1
+        assert call < 40
+        receiver.answers = [500, 200]
+        job = await world.submit()
+        await world.end(job)
+        [message] = world.waiting()
+        world.bus.crashes.die_at(call, after=after)
+        had_died = await dies(partial(world.deliver, message))
+        await restarted(world.bus)
+        await world.deliver_all()
+        got = [each for each in receiver.got if job.id.encode() in each.body]
+        assert len({each.headers["webhook-id"] for each in got}) == 1
+        assert [each.answer for each in got][:2] == [500, 200]
+        assert (await world.shown(job))["callback"]["state"] == "Delivered"
+    assert call > 3
+
+
+async def test_a_worker_that_dies_after_the_request_makes_it_once_more_under_the_same_id(world, receiver):
+    job = await world.submit()
+    await world.end(job)
+    receiver.before_answering = lambda: setattr(world.bus.crashes, "is_dead", True)
+    [message] = world.waiting()
+    assert await dies(lambda: world.deliver(message))
+    receiver.before_answering = lambda: None
+    await restarted(world.bus)
+    await world.deliver_all()
+    first, second = receiver.got
+    assert (first.headers["webhook-id"], first.body) == (second.headers["webhook-id"], second.body)
+    assert (await world.shown(job))["callback"]["state"] == "Delivered"
+
+
+async def test_a_bus_that_is_away_at_the_end_is_told_later_and_the_event_with_it(world, receiver, monkeypatch):
+    job = await world.submit(replyTo="replies")
+    with monkeypatch.context() as patched:
+
+        async def away(*_):
+            raise ServiceBusConnectionError(message="connection lost")
+
+        patched.setattr(Sender, "send_messages", away)
+        await world.end(job)
+        assert (await ledger.get(job.kind, job.id)).state == "Completed"
+    assert (world.waiting(), world.events(job)) == ([], [])
+    assert set(await world.shown(job)) == {"callback", "reply", "event"}
+    world.now += timedelta(minutes=2)
+    swept = await stragglers.sweep(timedelta(minutes=1), None)
+    assert swept.handed_over >= 1
+    await world.deliver_all()
+    assert {each["state"] for each in (await world.shown(job)).values()} == {"Delivered"}
+    assert (len(receiver.accepted), len(world.replies()), len(world.events(job))) == (1, 1, 1)
+
+
+async def test_a_reply_comes_once_though_the_job_ends_twice(world):
+    asked = {"replyCorrelationId": "m-1", "replySession": "s-1", "replyTo": "replies", "callbackUrl": None}
+    job = await world.submit(**asked)
+    await world.end(job)
+    await world.end(job)
+    await world.deliver_all()
+    [reply] = world.replies()
+    assert (reply.correlation_id, reply.session_id) == ("m-1", "s-1")
+    properties = {name.decode(): value.decode() for name, value in reply.application_properties.items()}
+    assert properties == {"kind": "order", "id": job.id, "status": "Completed"}
+    assert json.loads(b"".join(reply.body))["result"] == {"total": 5}
+    assert len(set(world.events(job))) == 1
+
+    other = await world.submit(replyTo="replies", callbackUrl=None, correlationId="c-9")
+    await world.end(other)
+    await world.deliver_all()
+    assert (world.replies()[1].correlation_id, world.replies()[1].session_id) == ("c-9", None)
+
+
+async def test_messages_that_come_twice_are_one_delivery(world, receiver):
+    receiver.answers = [500, 200]
+    job = await world.submit()
+    await world.end(job)
+    [message] = world.waiting()
+    await world.deliver(message)
+    await world.deliver(message)
+    assert (len(receiver.got), len(world.waiting())) == (1, 1)
+    await world.deliver_all()
+    await world.deliver(message)
+    assert len(receiver.got) == 2
+
+
+async def test_a_job_that_is_run_again_is_told_of_again_under_another_id(world, receiver):
+    job = await world.submit()
+    await world.end(job, "Failed", error={"type": "OutOfStock", "message": "none left", "retryable": False})
+    [of_first_end] = world.waiting()
+    [letter] = world.bus.letters(jobId=job.id)
+    await world.deliver_all()
+    [outcome] = [each async for each in replay.replay([f"poison-jobs-{letter.sequence_number}"])]
+    assert outcome.error is None
+    again = (await ledger.get(job.kind, job.id)).job
+    assert await world.shown(again) == {"callback": {"state": "Pending", "attempts": 0, "host": "127.0.0.1"}}
+    # What is late of the first end is not told as if it were the second.
+    await world.deliver(of_first_end)
+    assert len(receiver.got) == 1
+    world.now += timedelta(seconds=5)
+    await world.end(again)
+    await world.deliver_all()
+    kinds = [json.loads(got.body)["type"] for got in receiver.got]
+    assert kinds == ["job.failed", "job.completed"]
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == 2
+
+
+async def test_a_job_that_is_withdrawn_and_a_single_activity_are_told_of(world, receiver, durable):
+    withdrawn = await world.submit(notBefore=ledger.written(world.now + timedelta(hours=1)))
+    await cancellation.request("order", withdrawn.id, durable)
+    body = {"kind": "analytics", "id": uuid4().hex, "input": {"event": "seen"}, "callbackUrl": receiver.url}
+    received = Delivery("jobs", "m-1", 1, is_last=False)
+    await intake.receive(json.dumps(body).encode(), received, durable)
+    await intake.receive(json.dumps(body).encode(), received, durable)
+    await world.deliver_all()
+    assert [json.loads(got.body)["type"] for got in receiver.got] == ["job.cancelled", "job.completed"]
+
+
+async def test_the_first_that_was_asked_for_counts(world, receiver):
+    first = await world.submit()
+    await world.submit(id=first.id, callbackUrl=receiver.url + "&second")
+    await world.submit(id=first.id, callbackUrl=None, replyTo="replies")
+    assert set(await world.shown(first)) == {"callback"}
+    assert (await ledger.get(first.kind, first.id)).callback_url == receiver.url
+
+
+async def test_a_job_that_asked_for_nothing_costs_one_request_to_storage_at_its_end(world, crashes):
+    job = await world.submit(**NOTHING_ASKED)
+    run = await ledger.begin(job, runner="r")
+    crashes.calls.clear()
+    await world.end(job, run=vars(run))
+    assert [call.split()[0] for call in crashes.calls if call != "send"] == ["PATCH"]
+    assert len(world.events(job)) == 1 and world.waiting() == []
+
+
+async def test_a_name_that_leads_to_a_private_address_is_refused_for_good(world, receiver, monkeypatch):
+    job = await world.submit(callbackUrl=f"https://localhost:{receiver.port}/hook")
+    await world.end(job)
+    assert await world.deliver_all() == 1
+    shown = (await world.shown(job))["callback"]
+    assert (shown["state"], shown["host"], shown["error"]["type"]) == ("Failed", "localhost", "CallbackRefused")
+    assert receiver.got == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.com/", "https://10.0.0.1/", "https://a:b@example.com/", f"https://x.example/{'x' * 2000}"]
+)
+async def test_a_url_that_is_wrong_is_refused_when_it_is_submitted(world, url):
+    with pytest.raises(InvalidInputError, match="callbackUrl: must") as caught:
+        await world.submit(callbackUrl=url)
+    assert caught.value.fields[0]["field"] == "callbackUrl"
+    assert "example" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("WEBHOOK_SECRET", ""), ("WEBHOOK_SECRET", "whsec_!"), ("AzureWebJobsServiceBus", "")]
+)
+async def test_what_the_app_cannot_do_without_is_named(world, monkeypatch, setting, value):
+    monkeypatch.setenv(setting, value)
+    settings.cache_clear()
+    with pytest.raises(SettingMissingError, match=setting):
+        await world.submit()
+
+
+async def test_a_kind_may_have_its_outcome_mailed(world, monkeypatch):
+    mails = []
+
+    async def send(to, subject, text, *, key, correlation_id):
+        mails.append(SimpleNamespace(to=to, subject=subject, text=text, key=key))
+
+    monkeypatch.setattr(outcome_mail.mail, "deliver", send)
+    file = {"name": "orders.csv", "etag": '"0x1"'}
+    unasked = await world.submit(kind="order-import", input=file, **NOTHING_ASKED)
+    await world.end(unasked)
+    monkeypatch.setenv("REPORT_MAIL_TO", "owner@example.com")
+    settings.cache_clear()
+    job = await world.submit(kind="order-import", input=file, **NOTHING_ASKED)
+    result = {"rows": 3, "bad": 1, "report": {"blob": f"import-reports/{job.id}/bad-rows.csv"}}
+    await world.end(job, result=result)
+    await world.deliver_all()
+    [mail] = mails
+    assert (mail.to, mail.subject) == ("owner@example.com", f"order-import {job.id}: Completed")
+    assert "bad: 1" in mail.text and f"import-reports/{job.id}/bad-rows.csv?" in mail.text
+    assert (await world.shown(job))["mail"]["state"] == "Delivered"
+
+
+@pytest.mark.parametrize("body", [b"", b"no", b"[]", b'{"kind": "order"}', b'{"kind": 1, "channel": "sms"}'])
+async def test_what_is_none_of_the_apps_own_messages_is_buried(world, body):
+    id = uuid4().hex
+    await delivery.receive(body, Message(id, 1, is_last=False))
+    [letter] = world.bus.letters(messageId=id)
+    assert letter.dead_letter_reason == "NotAJob"
+
+
+async def test_a_message_about_a_job_that_is_gone_or_did_not_ask_is_ignored(world, receiver):
+    job = await world.submit(**NOTHING_ASKED)
+    await world.end(job)
+    end = (await ledger.get(job.kind, job.id)).ending
+    for id in (job.id, "nobody"):
+        said = {"kind": "order", "id": id, "channel": "callback", "end": end}
+        await delivery.receive(json.dumps(said).encode(), Message("m-1", 1, is_last=False))
+    assert (receiver.got, world.waiting()) == ([], [])
