@@ -42,6 +42,10 @@ class Killable:
         self._settings = settings
         self._lives = 0
 
+    def configure(self, **settings: str) -> None:
+        """Other settings, from the next life on."""
+        self._settings = {**self._settings, **settings}
+
     def start(self) -> Self:
         """A new life, without waiting until it is ready."""
         self._lives += 1
