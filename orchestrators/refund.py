@@ -27,8 +27,8 @@ def give_back(context: df.DurableOrchestrationContext):
         reserved = yield from saga.do(reserve_refund, wanted, undo=release_refund)
         amount = {name: reserved[name] for name in ("amount", "currency")}
 
-        question = f"Refund {reserved['written']} of order {order}?"
-        approval = yield from approve(saga, question, {**about, **amount, "reason": reason})
+        details = {**about, "amount": reserved["written"], "reason": reason}
+        approval = yield from approve(saga, f"Refund {reserved['written']} of order {order}?", details)
         payment = yield from saga.do(pay_refund, about, final=True, policy=DUTY)
     except JobError as error:
         return (yield from saga.undo(error))

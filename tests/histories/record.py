@@ -1,4 +1,5 @@
-"""Records the histories beside this file: `python -m tests.histories.record`, from real runs on the in-process host.
+"""Records the histories beside this file, from real runs on the in-process host: `python -m tests.histories.record`.
+With names of scenarios (`orders`, `nightly`, …) only theirs.
 
 Time stands still except where a scenario lets it pass, one activity runs at a time, and what storage and the sandbox
 make up at random is numbered: so a recording differs from the last one only where the app does.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -254,13 +255,15 @@ SHOPS: dict[str, tuple[Scenario, ...]] = {
 """What is recorded in a shop without a carrier, and in one with it."""
 
 
-def main() -> None:
-    """Record all."""
-    for old in FOLDER.glob("*.json"):
-        old.unlink()
+def main(wanted: Sequence[str]) -> None:
+    """Record what is wanted, or all."""
+    if not wanted:
+        for old in FOLDER.glob("*.json"):
+            old.unlink()
     for setting, scenarios in SHOPS.items():
         for scenario in scenarios:
-            record(scenario, setting)
+            if not wanted or scenario.__name__.removeprefix("record_") in wanted:
+                record(scenario, setting)
     print(f"{len(list(FOLDER.glob('*.json')))} histories in {FOLDER}; see `git diff` for what has changed")
 
 
@@ -285,4 +288,4 @@ def record(scenario: Scenario, setting: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

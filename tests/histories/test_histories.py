@@ -52,7 +52,8 @@ def app() -> Iterator[App]:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_app_does_again_what_it_did(app, file):
     found = app.replay(file.stem)
-    assert (found.difference, found.goes_on) == (None, False)
+    assert found.difference is None, f"see what to do by: python -m devhost replay {file.relative_to(ROOT)}"
+    assert not found.goes_on, "no running instance breaks: record it again, so that its last steps are replayed as well"
 
 
 def test_every_orchestrator_has_a_history(app):
