@@ -20,6 +20,8 @@ LOOKS = 15
 """So many in one execution: at most some 150 events of history."""
 ONE_TRY = RetryPolicy(attempts=1, crashes=2)
 """A look that fails, also by a lost worker, is made good by the next."""
+FEW_TRIES = RetryPolicy(attempts=3)
+"""A mail that is not sent then is sent after the next look."""
 UNKNOWN_INTERVAL = 900.0
 """Seconds between looks while none has succeeded, so that nobody has said how long it is."""
 PERCENT = {"announced": 0, "collected": 25, "in-transit": 50, "out-for-delivery": 75, "delivered": 100, "returned": 100}
@@ -33,7 +35,7 @@ def shipment(context: df.DurableOrchestrationContext):
 def watch(context: df.DurableOrchestrationContext):
     """The looks, and what comes of them. A deadline ends the job as Failed; a cancel leaves the parcel on its way."""
     saga = Saga(context, ())
-    known = saga.carried or {"looks": 0, "interval": 0.0, "outages": 0, "state": None, "unmailed": None}
+    known = saga.carried or {"looks": 0, "interval": 0.0, "outages": 0, "state": None, "told": True, "unmailed": None}
     try:
         for _ in range(LOOKS):
             wake = yield from _look(saga, known)
@@ -42,6 +44,9 @@ def watch(context: df.DurableOrchestrationContext):
             saga.show(look_up_parcel, **_shown(known))
             moment = context.current_utc_datetime + timedelta(seconds=known["interval"])
             yield from saga.sleep_until(moment, context.wait_for_external_event(wake))
+            if not known["told"]:
+                # The tries to mail have filled the history sooner than looks do.
+                break
         saga.carry_on(known)
     except JobError as error:
         return (yield from saga.undo(error))
@@ -66,15 +71,15 @@ def _look(saga: Saga, known: dict):
     known["interval"] = _interval(known["interval"], found)
     if found["newest"]:
         known["state"] = found["newest"]["state"]
-    is_told = yield from _mail(saga, found["untold"], known)
-    return None if found["isOver"] and is_told else found["wake"]
+    known["told"] = yield from _mail(saga, found["untold"], known)
+    return None if found["isOver"] and known["told"] else found["wake"]
 
 
 def _mail(saga: Saga, untold: list, known: dict):
     """Mail the changes, oldest first. Returns whether no mail is left for the next look to send."""
     for change in untold:
         try:
-            yield from saga.do(mail_parcel_news, change, shown=_shown(known))
+            yield from saga.do(mail_parcel_news, change, policy=FEW_TRIES, shown=_shown(known))
         except ActivityFailedError as error:
             if error.retryable:
                 return False

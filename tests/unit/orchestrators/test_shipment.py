@@ -125,10 +125,14 @@ async def test_several_changes_found_at_once_are_mailed_in_their_order():
 async def test_while_the_mail_server_is_away_the_news_stay_untold_and_the_job_goes_on():
     world = World({1: "announced", 2: "delivered"})
     away = {"type": "MailServerUnavailable", "message": "away", "retryable": True, "retryAfter": None}
-    world.failing = [away] * 9
-    engine = await world.watch()
-    # Six tries, then the next look, and again until the server is back.
-    assert (world.mailed, looks(engine)) == (["announced", "delivered"], [1, 2])
+    world.failing = [away] * 3 * (LOOKS + 1)
+    executions = []
+    while not world.ended:
+        executions.append(await world.watch())
+    # Three tries after each look, which begins a new execution, until the server is back.
+    assert [looks(engine) for engine in executions[:-1]] == [[number] for number in range(1, LOOKS + 2)]
+    assert executions[5].pauses[-1] == FIRST
+    assert world.mailed == ["announced", "delivered"]
     assert (world.ended["state"], "incomplete" in world.ended["result"]) == ("Completed", False)
 
 
