@@ -8,17 +8,18 @@ from uuid import uuid4
 import pytest
 from pydantic import ValidationError
 
-from jobs import bodies, claim_check, ledger, results, uploads
+from jobs import bodies, claim_check, ledger, replay, results, uploads
 from jobs.clients import CONTAINERS, clients
 from jobs.inputs import PhotoInput
 from jobs.job import open_envelope, parse
+from jobs.settings import settings
 
 pytestmark = [pytest.mark.anyio]
 
 
-async def put(name: str, content: bytes = b"photo") -> str:
+async def put(name: str, content: bytes = b"photo", **more) -> str:
     """Upload a blob, and return its ETag."""
-    uploaded = await clients().container("photos").upload_blob(name, content, overwrite=True)
+    uploaded = await clients().container("photos").upload_blob(name, content, overwrite=True, **more)
     return (await uploaded.get_blob_properties()).etag
 
 
@@ -99,3 +100,31 @@ def test_what_the_app_writes_is_no_upload_so_no_job_feeds_itself():
     others = {claim_check.CONTAINER, bodies.CONTAINER, *results.LINKED_CONTAINERS}
     assert set(uploads.KINDS) | others == set(CONTAINERS)
     assert not set(uploads.KINDS) & others
+
+
+async def test_a_blob_may_say_where_the_outcome_of_its_job_is_told(durable, bus, monkeypatch):
+    monkeypatch.setenv("AzureWebJobsServiceBus", "Endpoint=sb://127.0.0.1:1;UseDevelopmentEmulator=true;")
+    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_Zm9yIHRlc3RzIG9ubHkgYW5kIG5vYm9keQ==")
+    settings.cache_clear()
+    name, wrong = uuid4().hex, uuid4().hex
+    asked = {"callbackUrl": "https://x.example/?token=t", "replyTo": "replies"}
+    etag = await put(name, metadata=asked)
+    await put(wrong, metadata={"callbackUrl": "https://10.0.0.1/?token=t"})
+    for each in (name, wrong):
+        await uploads.take("photos", each, durable)
+    entry = await ledger.get("photo", uploads.message("photos", name, etag)["id"])
+    assert (entry.callback_url, entry.job.reply_to) == (asked["callbackUrl"], "replies")
+    [letter] = bus.letters(source=f"blob:photos/{wrong}")
+    assert letter.dead_letter_reason == "InvalidInput"
+    assert "token" not in str(durable.started) + str(letter)
+
+    # What is replayed asks for the same.
+    await clients().container("photos").get_blob_client(wrong).set_blob_metadata(asked)
+    [outcome] = [each async for each in replay.replay([f"poison-jobs-{letter.sequence_number}"])]
+    assert outcome.error is None
+    blob = await clients().container("photos").get_blob_client(wrong).get_blob_properties()
+    again = await ledger.get("photo", uploads.message("photos", wrong, blob.etag)["id"])
+    assert (again.callback_url, again.state) == (asked["callbackUrl"], "Pending")
+    [message] = [each async for each in clients().queue("jobs").receive_messages() if again.job.id in each.content]
+    assert "token" not in message.content
+    await clients().queue("jobs").clear_messages()
