@@ -31,12 +31,7 @@ _CALLS = {
     ActionType.CALL_SUB_ORCHESTRATOR: "sub-orchestration",
     ActionType.CALL_SUB_ORCHESTRATOR_WITH_RETRY: "sub-orchestration",
 }
-_RECORDED = {
-    EventType.TASK_SCHEDULED: "activity",
-    EventType.SUB_ORCHESTRATION_CREATED: "sub-orchestration",
-    EventType.TIMER_CREATED: "a timer",
-    EventType.EVENT_SENT: "a message to an entity",
-}
+_ENTITIES = frozenset({ActionType.CALL_ENTITY, ActionType.SIGNAL_ENTITY, ActionType.SCHEDULED_SIGNAL_ENTITY})
 
 
 @dataclass(frozen=True)
@@ -149,8 +144,14 @@ class _Replay:
 
 
 def _recorded(event: dict[str, Any]) -> str:
-    kind = EventType(event["EventType"])
-    return f"{_RECORDED[kind]} '{event['Name']}'" if "Name" in event else _RECORDED[kind]
+    match event["EventType"]:
+        case EventType.TASK_SCHEDULED:
+            return f"activity '{event['Name']}'"
+        case EventType.SUB_ORCHESTRATION_CREATED:
+            return f"sub-orchestration '{event['Name']}'"
+        case EventType.EVENT_SENT:
+            return f"a message to the entity {event['InstanceId']}"
+    return "a timer"
 
 
 def _named(kind: ActionType, action: dict[str, Any]) -> str:
@@ -161,6 +162,8 @@ def _named(kind: ActionType, action: dict[str, Any]) -> str:
     if kind in (ActionType.WHEN_ANY, ActionType.WHEN_ALL):
         parts = [_named(action_type(each), each) for each in action["compoundActions"]]
         return f"{'any' if kind == ActionType.WHEN_ANY else 'all'} of: {', '.join(parts) or 'nothing'}"
+    if kind in _ENTITIES:
+        return f"a message to the entity {action['instanceId']}"
     if kind == ActionType.CREATE_TIMER:
         return "a timer"
     return kind.name.lower().replace("_", " ")

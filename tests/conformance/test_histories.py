@@ -7,6 +7,7 @@ import json
 import pytest
 
 from devhost.cli import main
+from devhost.histories import save
 from tests.conformance.apps import DURABLE_APP, serve, write_app
 
 ORCHESTRATOR = """
@@ -205,3 +206,83 @@ def test_instances_and_task_hubs_that_are_not_there(travelled, tmp_path, capsys)
     assert main(["history", "trip-1", "--script-root", str(app)]) == 1
     assert "TestHubName.sqlite3 cannot be read" in capsys.readouterr().err
     assert not (app / ".devhost").exists()
+
+
+ALL_KINDS = """
+from datetime import timedelta
+
+tries = []
+
+@app.orchestration_trigger(context_name="context")
+def trip(context):
+    visit = context.get_input() or 0
+    retry = df.RetryOptions(first_retry_interval_in_milliseconds=1000, max_number_of_attempts=3)
+    both = [context.call_activity_with_retry("flaky", retry, n) for n in range(2)]
+    yield context.task_all(both)
+    counter = df.EntityId("counter", "c")
+    context.signal_entity(counter, "add", 1)
+    yield context.call_entity(counter, "add", 1)
+    home = context.wait_for_external_event("home")
+    late = context.create_timer(context.current_utc_datetime + timedelta(days=10))
+    if (yield context.task_any([home, late])) is late:
+        context.continue_as_new(visit + 1)
+        return
+    late.cancel()
+    try:
+        yield context.call_activity("broken", 1)
+    except Exception:
+        yield context.call_sub_orchestrator_with_retry("fails", retry)
+
+@app.orchestration_trigger(context_name="context")
+def fails(context):
+    yield context.call_activity("broken", 1)
+
+@app.entity_trigger(context_name="context")
+def counter(context):
+    context.set_state(context.get_state(lambda: 0) + context.get_input())
+    context.set_result(1)
+
+@app.activity_trigger(input_name="n")
+def flaky(n: int) -> int:
+    tries.append(n)
+    if tries.count(n) == 1:
+        raise ValueError("once")
+    return n
+
+@app.activity_trigger(input_name="n")
+def broken(n: int) -> int:
+    raise ValueError("always")
+
+@app.route()
+@app.durable_client_input(client_name="client")
+async def travel(req: func.HttpRequest, client) -> func.HttpResponse:
+    return client.create_check_status_response(req, await client.start_new("trip", "trip-1"))
+"""
+
+
+def test_every_kind_of_task_is_replayed(devhost_host, tmp_path, capsys):
+    options = {"task_hub": tmp_path / "hub.sqlite3"}
+    host = serve(devhost_host, tmp_path / "app", ALL_KINDS, head=DURABLE_APP, options=options)
+    urls = host.post("/api/travel").json()
+    folder = tmp_path / "histories"
+    folder.mkdir()
+
+    def keep(instance: str, name: str) -> None:
+        (folder / f"{name}.json").write_text(save(host.app.task_hub, instance))
+
+    host.advance(days=4)
+    keep("trip-1", "first")
+    host.advance(days=7)
+    keep("trip-1", "second")
+    host.post(urls["sendEventPostUri"].replace("{eventName}", "home"), json=1)
+    host.advance(minutes=1)
+    keep("trip-1", "ended")
+    host.stop()
+    app = ["--script-root", str(tmp_path / "app")]
+    assert main(["replay", *app, str(folder)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    fewer = ALL_KINDS.replace('    yield context.call_entity(counter, "add", 1)\n', "")
+    changed = write_app(tmp_path / "changed", fewer, head=DURABLE_APP)
+    assert main(["replay", "--script-root", str(changed), str(folder / "ended.json")]) == 1
+    said = capsys.readouterr().out
+    assert "recorded: a message to the entity @counter@c\n  decided:  a timer\n" in said
