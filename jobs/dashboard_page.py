@@ -18,11 +18,9 @@ class Page:
     """The page, and the headers that it is to be sent with."""
 
     html: bytes
+    version: str
+    """Names what is in it."""
     headers: dict[str, str]
-
-    @property
-    def etag(self) -> str:
-        return self.headers["ETag"]
 
 
 @lru_cache(maxsize=1)
@@ -31,6 +29,7 @@ def page() -> Page:
     style = _read("dashboard.css")
     script = "".join(_read(name) for name in (*(f"dashboard.{part}.js" for part in SCRIPTS), "dashboard.js"))
     html = _read("dashboard.html").replace("{{style}}", style).replace("{{script}}", script).encode()
+    version = sha256(html).hexdigest()[:32]
     headers = {
         "Content-Security-Policy": "; ".join(
             (
@@ -50,9 +49,9 @@ def page() -> Page:
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-cache",
-        "ETag": f'"{sha256(html).hexdigest()[:32]}"',
+        "ETag": f'"{version}"',
     }
-    return Page(html, headers)
+    return Page(html, version, headers)
 
 
 def _read(name: str) -> str:

@@ -5,6 +5,7 @@ import azure.functions as func
 
 from jobs.dashboard_page import page
 from triggers.answers import answering
+from triggers.conditional import is_seen
 
 blueprint = df.Blueprint()
 
@@ -13,7 +14,6 @@ blueprint = df.Blueprint()
 @answering
 async def dashboard(req: func.HttpRequest) -> func.HttpResponse:
     found = page()
-    known = {tag.strip().removeprefix("W/") for tag in req.headers.get("If-None-Match", "").split(",")}
-    if found.etag in known:
+    if is_seen(req, found.version):
         return func.HttpResponse(status_code=304, headers=found.headers)
     return func.HttpResponse(found.html, headers=found.headers, mimetype="text/html", charset="utf-8")

@@ -61,6 +61,7 @@ def describe() -> dict[str, Any]:
             | ADMIN
         },
         "/api/webhooks/carrier": {"post": _hear_carrier() | OPEN},
+        "/api/dashboard": {"get": DASHBOARD | OPEN},
         "/api/health": {"get": _operation("Whether the app reaches what it needs.", [], {200: {}, 503: {}}) | OPEN},
     }
     return {
@@ -235,6 +236,14 @@ def _operation(summary: str, parameters: list[dict[str, Any]], answers: dict[int
     return {"summary": summary, "parameters": parameters, "responses": responses}
 
 
+DASHBOARD = {
+    "summary": "The page that people look at. It holds no data, and asks them for a key.",
+    "parameters": [],
+    "responses": {
+        "200": {"description": "The page", "content": {"text/html": {}}},
+        "304": {"description": "It is as you have it"},
+    },
+}
 APPROVAL_ID = _parameter("path", "id", "As a list names it: `order-A-1001`.") | {"required": True}
 TOKEN = _parameter("path", "token", "What was mailed.") | {"required": True}
 LOOKED = {200: APPROVAL} | dict.fromkeys((403, 404, 410, 503), PROBLEM)

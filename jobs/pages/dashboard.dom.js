@@ -119,6 +119,7 @@ function putTime(element, text) {
 /** So many seconds in at most two units: "0.4 s", "3 min 5 s", "2 d 4 h". */
 function span(seconds) {
   if (typeof seconds !== "number") return "";
+  if (seconds < 0.05) return "< 0.1 s";
   if (seconds < 10) return `${Math.round(seconds * 10) / 10} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;

@@ -1,6 +1,8 @@
 // The list of jobs: the newest first, by kind, status and text, with the progress of those that are under way.
 
 const FINAL = ["Completed", "Failed", "Cancelled"];
+/** Those who are likely to have moved come first. */
+const MOVING = ["Running", "Waiting", "Pending"];
 const PAGE = 50;
 const MOST = 1000;
 /** So many jobs that are under way are asked for their progress at each look: the list does not know it. */
@@ -36,7 +38,7 @@ const jobs = {
     query.set("since", new Date(Math.max(0, Date.now() - hours * 3_600_000)).toISOString());
     const answer = await ask(`/jobs?${query}`);
     const listed = answer.jobs;
-    const underWay = listed.filter((job) => !FINAL.includes(job.status)).slice(0, MOST_ASKED);
+    const underWay = MOVING.flatMap((state) => listed.filter((job) => job.status === state)).slice(0, MOST_ASKED);
     const live = new Map((await Promise.all(underWay.map(statusOf))).filter(Boolean).map((job) => [keyOf(job), job]));
     const now = this.filters();
     // Another filter was set while this one's answer was on its way; its own is next.
