@@ -77,7 +77,7 @@ async def _count(
         _check_open(now)
         if via == approvals.LINK and now.round != round:
             raise ApprovalOverError("this link is no longer good: somebody else has been asked since")
-        return approvals.decided(vote.decision, by=by, at=moment, via=via, reason=vote.reason)
+        return approvals.decided(vote.decision, by=by, at=moment, via=via, reason=vote.reason or None)
 
     decided = await approvals.change(found, changes)
     try:

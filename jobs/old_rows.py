@@ -1,4 +1,4 @@
-"""Rows past their age that are about no job: runs of schedules, cleared alerts, counts of replays, known imports."""
+"""Rows past their age that no job's row leads to: schedules' runs, cleared alerts, replays, imports, approvals."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ TABLES = {
     ),
     # Without it a body may be replayed twice more.
     "replays": Table("Timestamp lt @cut", lambda ages: ages.failed),
+    # Nobody can be asked any more, and whatever became of the job is gone as well.
+    "approvals": Table("expiresAt lt @cut", lambda ages: written(ages.failed)),
     # Without it the same file under another name is imported again.
     "imports": Table("importedAt lt @cut", lambda ages: written(ages.failed)),
 }

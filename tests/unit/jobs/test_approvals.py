@@ -9,10 +9,12 @@ import pytest
 from azure.data.tables.aio import TableClient
 
 from activities import approvals as steps
-from jobs import approval_links, approval_votes, approvals, clock, ledger
+from jobs import approval_links, approval_votes, approvals, clock, ledger, old_rows
+from jobs.ages import ages
 from jobs.approval_links import Invitation
 from jobs.approval_votes import Vote, VoteByName
 from jobs.call import Call
+from jobs.erasing import Eraser
 from jobs.errors import (
     ApprovalDecidedError,
     ApprovalNotFoundError,
@@ -282,6 +284,16 @@ async def test_a_decision_outlasts_the_undoing_of_its_job(durable):
     await approval_votes.vote_by_link(link(made), APPROVE, durable)
     await steps.withdraw(made)
     assert (await state(made)).state == "Approved"
+
+
+async def test_retention_erases_what_is_past_its_age(monkeypatch):
+    made = await opened()
+    now = clock.now()
+    for days, stays in ((6 + 89, True), (6 + 91, False)):
+        monkeypatch.setattr(clock, "now", lambda days=days: now + timedelta(days=days))
+        await old_rows.erase("approvals", Eraser(dry_run=False), ages(), None)
+        found = await approvals.find(None, 1000)
+        assert (made.job.instance_id in {each.id for each in found}) == stays
 
 
 async def test_the_list_names_first_what_is_over_first():
