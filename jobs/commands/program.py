@@ -13,19 +13,19 @@ from pathlib import Path
 from azure.core.exceptions import AzureError
 
 from jobs.clients import clients
-from jobs.commands import cancel, dead_letters, list, run, send, show, stock, trace, upload, wait
+from jobs.commands import cancel, dead_letters, list, queues, run, send, show, stock, trace, upload, wait
 from jobs.commands.options import NOT_DONE
 from jobs.errors import JobError, SettingMissingError
 
-COMMANDS = (send, run, upload, list, show, wait, cancel, trace, dead_letters, stock)
+COMMANDS = (send, run, upload, list, show, wait, cancel, trace, queues, dead_letters, stock)
 INTERRUPTED = 130
 """The exit code that shells give a program which Ctrl-C ended."""
 
 EPILOG = """\
 A job is named by its kind and id, order/A-1001, or by the id alone if no other kind has it.
-list, show, wait and cancel ask the host: NIGHTSHIFT_URL (http://localhost:7071 unless set), and NIGHTSHIFT_KEY, its
-function key. The others go to storage and Service Bus: AzureWebJobsStorage, AzureWebJobsServiceBus. Settings come from
-the environment, or else from local.settings.json in the working directory.
+list, show, wait, cancel and queues ask the host: NIGHTSHIFT_URL (http://localhost:7071 unless set), NIGHTSHIFT_KEY (its
+function key). trace reads files. The others go to storage and Service Bus: AzureWebJobsStorage, AzureWebJobsServiceBus.
+Settings come from the environment, or else from local.settings.json in the working directory.
 
 exit codes:
   0  done; of wait: every job is Completed
