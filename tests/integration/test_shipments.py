@@ -20,13 +20,13 @@ QUEUE_DOORS = (
 WITHOUT_QUEUES = {f"AzureWebJobs.{name}.Disabled": "1" for name in QUEUE_DOORS}
 """Nothing looks into queues after each step of the clock."""
 
-HOUR, DAY = 60, 24 * 60
-FIRST_DAY = [15, 30, 60, 120, 240, 480]
-"""Minutes between looks after a change, until they are the longest: half a day."""
+DAY = 24 * 60
+GROWING = [15, 30, 60, 120, 240, 480, 960]
+"""Minutes between looks after a change, until they are the longest: a day."""
 MONTH = (
     # On which day the carrier goes away or is back, or the parcel comes to a state.
     *((1, "away"), (1.5, "back"), (2, "collected"), (4, "away"), (6, "back"), (9, "in-transit"), (11, "away")),
-    *((14, "back"), (18, "away"), (19, "out-for-delivery"), (20, "back"), (27, "away"), (27.5, "back")),
+    *((14, "back"), (18, "away"), (19, "out-for-delivery"), (20, "back"), (26, "away"), (27.5, "back")),
     (30, "delivered"),
 )
 
@@ -99,7 +99,8 @@ def shipments(open_shipments) -> Shipments:
     return open_shipments(**WITHOUT_QUEUES)
 
 
-def test_a_month_on_the_way_with_five_outages(shipments):
+def test_a_month_on_the_way_with_five_outages(open_shipments):
+    shipments = open_shipments(SHIPMENT_LONGEST_INTERVAL=str(86_400), **WITHOUT_QUEUES)
     parcel, now = shipments.start(), 0.0
     for day, event in MONTH:
         shipments.shop.advance(days=day - now)
@@ -107,21 +108,22 @@ def test_a_month_on_the_way_with_five_outages(shipments):
         if event == "away":
             shipments.outage()
         elif event == "back":
+            assert shipments.status(parcel)["progress"]["outages"] >= 1
             shipments.sandbox.clear_faults()
         else:
             shipments.move(parcel, event, told=False)
     assert shipments.status(parcel)["progress"]["state"] == "out-for-delivery"
-    shipments.shop.advance(hours=13)
+    shipments.shop.advance(hours=25)
 
     status = shipments.status(parcel)
     assert (status["status"], status["result"]["state"]) == ("Completed", "delivered")
     assert shipments.mailed(parcel) == ["announced", "collected", "in-transit", "out-for-delivery", "delivered"]
     # Four times they begin anew, and grow until they are the longest.
     intervals = shipments.intervals()
-    begins = [index for index, minutes in enumerate(intervals) if minutes == FIRST_DAY[0]]
+    begins = [index for index, minutes in enumerate(intervals) if minutes == GROWING[0]]
     assert len(begins) == 4
     for begin, end in pairwise([*begins, len(intervals)]):
-        assert intervals[begin:end] == FIRST_DAY + [HOUR * 12] * (end - begin - len(FIRST_DAY))
+        assert intervals[begin:end] == GROWING + [DAY] * (end - begin - len(GROWING))
     assert sum(intervals) >= 30 * DAY
     assert shipments.longest_history <= 150
     assert shipments.shop.failures == []
