@@ -97,7 +97,8 @@ def test_a_blob_that_kept_failing_is_buried_once_though_the_host_said_it_twice(j
 
 
 def test_without_a_service_bus_what_failed_waits_in_the_poison_queue(open_shop, jobs_of, bus):
-    bound = {f"AzureWebJobs.{function}.Disabled": "true" for function in ("take_bus_job", "take_order_event")}
+    doors = ("take_bus_job", "take_order_event", "take_delivery")
+    bound = {f"AzureWebJobs.{function}.Disabled": "true" for function in doors}
     shop = open_shop(**LAST_ATTEMPT, **bound, AzureWebJobsServiceBus="", DEVHOST_QUEUE_LEASE="1")
     jobs, refused, good = jobs_of(shop), fresh("refused"), fresh("good")
     jobs.sandbox.fault({"when": {"recipient": f"{refused}@example.com"}, "fault": "decline"})

@@ -35,7 +35,7 @@ def said(caplog, *events: str) -> list[dict]:
 
 
 def test_too_many_dead_letters_are_an_alert_until_there_are_less(jobs, bus, caplog):
-    assert [each.depth for each in watch(jobs.shop).dead_letters] == [0, 0, 0]
+    assert [each.depth for each in watch(jobs.shop).dead_letters] == [0] * 4
     for _ in range(3):
         jobs.put("no job")
     jobs.shop.drain()
