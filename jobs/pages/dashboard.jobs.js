@@ -84,7 +84,7 @@ function summary(found, shown, text) {
 
 function jobRow(job) {
   const row = make("li", { class: "row job" },
-    make("button", { type: "button", class: "open", click: () => detail.open(job) },
+    make("button", { type: "button", class: "open", click: () => detail.open(row.job) },
       make("span", { class: "kind" }), " ", make("bdi", { class: "id" })),
     pill(job.status),
     make("div", { class: "doing" }, make("progress", { max: "100" }), make("span", { class: "soft clamp" })),
@@ -94,6 +94,7 @@ function jobRow(job) {
 }
 
 function showJobRow(row, job) {
+  row.job = job;
   put(one(".kind", row), job.kind);
   put(one(".id", row), job.id);
   putPill(one(".pill", row), shownStatus(job));

@@ -51,6 +51,9 @@ def test_a_job_is_submitted_and_watched_to_its_end(jobs, visit):
     steps = seen.job.locator(".timeline li")
     expect(steps.filter(has_text="charge_payment")).to_contain_text("2 attempts")
     seen.photograph("completed")
+    with seen.page.expect_response(lambda answer: f"/{id}?steps" in answer.url and answer.status == 304):
+        seen.look()
+    expect(steps.first).to_contain_text("reserve_stock")
     seen.page.keyboard.press("Escape")
     expect(seen.row(id)).to_contain_text("Completed")
 
