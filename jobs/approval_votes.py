@@ -11,7 +11,8 @@ from pydantic import Field, StringConstraints
 
 from jobs import approval_links, approvals, clock, ledger
 from jobs.approvals import Approval
-from jobs.errors import ApprovalDecidedError, ApprovalOverError, JobNotFoundError
+from jobs.cancellation import ENDED
+from jobs.errors import ApprovalDecidedError, ApprovalOverError
 from jobs.inputs import Input, Text
 
 logger = logging.getLogger("nightshift")
@@ -68,7 +69,7 @@ async def _count(
     found: Approval, vote: Vote, by: str | None, via: str, durable: DurableOrchestrationClient
 ) -> Approval:
     _check_open(found)
-    if clock.now() >= datetime.fromisoformat(found.expires_at) or not await _is_wanted(found):
+    if clock.now() >= datetime.fromisoformat(found.expires_at) or not await _is_wanted(found, durable):
         raise ApprovalOverError("the vote comes too late: the job goes on, or has ended, without it")
     moment = ledger.written(clock.now())
     round = found.round
@@ -95,10 +96,7 @@ def _check_open(found: Approval) -> None:
         raise ApprovalDecidedError(f"it is decided already, and stays so: {found.in_words()}")
 
 
-async def _is_wanted(found: Approval) -> bool:
-    """Whether the job that asks is still there: an operator may have ended it."""
-    try:
-        entry = await ledger.get(found.kind, found.job_id)
-    except JobNotFoundError:
-        return False
-    return not entry.is_final and entry.job.run == found.run
+async def _is_wanted(found: Approval, durable: DurableOrchestrationClient) -> bool:
+    """Whether the job that asks still runs: an operator may have ended it, of which only Durable knows."""
+    live = await durable.get_status(found.id)
+    return bool(live) and live.runtime_status not in ENDED

@@ -116,6 +116,7 @@ KINDS = {
             ApprovalInput,
             deadline=timedelta(hours=1),
             orchestrator="approval",
+            undoes=True,
         ),
         Kind(
             "refund",

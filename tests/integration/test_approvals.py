@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -39,7 +38,6 @@ def questions(jobs) -> Questions:
 
 
 def test_reminded_escalated_and_decided_by_default(jobs, questions):
-    began = time.monotonic()
     id = questions.ask(question="Sell the shop?", details={"price": 12})
     jobs.shop.drain()
     assert (len(questions.mails(FIRST, id)), len(questions.mails(SECOND, id))) == (1, 0)
@@ -78,7 +76,6 @@ def test_reminded_escalated_and_decided_by_default(jobs, questions):
         assert (questions.vote(link, "approve").status_code, questions.look(link).status_code) == (410, 410)
     assert questions.decide(f"approval-{id}", "approve").status_code == 409
     assert questions.result(id) == result
-    assert time.monotonic() - began < 2
 
 
 def test_a_late_default_may_approve(jobs, questions):
@@ -229,6 +226,23 @@ def test_an_order_that_is_cancelled_while_it_waits(jobs, questions):
     assert (questions.vote(link, "approve").status_code, questions.look(link).status_code) == (410, 410)
     assert questions.decide(f"order-{id}", "approve").status_code == 410
     assert jobs.shop.post(f"/api/jobs/order/{id}/cancel").status_code == 409
+
+
+def test_a_question_that_could_not_be_asked_is_asked_by_a_replay(open_asking, service_bus, monkeypatch):
+    jobs = open_asking(APPROVERS="")
+    id = Questions(jobs).ask()
+    jobs.shop.drain()
+    assert jobs.ended(id, "approval")["error"]["type"] == "SettingMissing"
+    monkeypatch.setenv("APPROVERS", FIRST)
+    sys.modules["jobs.settings"].settings.cache_clear()
+    letters = jobs.shop.get("/api/dead-letters").json()["deadLetters"]
+    [letter] = [letter["id"] for letter in letters if letter["jobId"] == id]
+    assert jobs.shop.post(f"/api/dead-letters/{letter}/replay").status_code == 202
+    jobs.shop.drain()
+    questions = Questions(jobs)
+    assert questions.vote(questions.link(FIRST, id), "approve").status_code == 200
+    jobs.shop.drain()
+    assert questions.result(id)["decision"] == "approved"
 
 
 @pytest.mark.parametrize("missing", ["APPROVERS", "SIGNING_KEY"])

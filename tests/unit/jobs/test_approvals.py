@@ -11,7 +11,6 @@ from azure.data.tables.aio import TableClient
 from activities import approvals as steps
 from jobs import approval_links, approval_votes, approvals, clock, ledger, old_rows
 from jobs.ages import ages
-from jobs.approval_links import Invitation
 from jobs.approval_votes import Vote, VoteByName
 from jobs.call import Call
 from jobs.erasing import Eraser
@@ -23,43 +22,28 @@ from jobs.errors import (
     SettingMissingError,
 )
 from jobs.settings import settings
-from tests.unit.activities.calls import call
+from tests.unit.asking import QUESTION, SETTINGS, RunningJobs, link, opened, running
 from tests.unit.jobs.crashes import dies
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage", "asking")]
 
 APPROVE, REJECT = Vote(decision="approve"), Vote(decision="reject")
-QUESTION = {"question": "Sell it?", "details": {"price": 3}, "default": "reject"}
+
+
+@pytest.fixture
+def durable() -> RunningJobs:
+    return RunningJobs()
 
 
 @pytest.fixture
 def asking(world, monkeypatch) -> None:
-    monkeypatch.setenv("APPROVERS", "a@nightshift.example,b@nightshift.example")
-    monkeypatch.setenv("SIGNING_KEY", "a key that only tests know")
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
     settings.cache_clear()
-
-
-async def running(step: str = "open_approval") -> Call:
-    """A call of an order that has begun."""
-    made = call(step, QUESTION)
-    submitted, _ = await ledger.submit(made.job, "digest")
-    await ledger.begin(submitted.job, runner="one")
-    return made
-
-
-async def opened() -> Call:
-    made = await running()
-    await steps.open_question(made)
-    return made
 
 
 def step(of: Call, **input) -> Call:
     return Call(of.job, "step", input)
-
-
-def link(of: Call, round: int = 0, lasts: float = 60.0) -> str:
-    url = Invitation(of.job.instance_id, round, clock.now() + timedelta(seconds=lasts)).url()
-    return url.rpartition("/")[2]
 
 
 async def state(of: Call) -> approvals.Approval:
@@ -101,7 +85,7 @@ async def test_it_is_not_opened_when_nobody_could_be_asked(monkeypatch, name, va
 
 async def test_of_many_votes_at_once_one_counts(durable):
     made = await opened()
-    votes = [approval_votes.vote_by_link(link(made), each, durable) for each in (APPROVE, REJECT) * 10]
+    votes = [approval_votes.vote_by_link(link(made.job.instance_id), each, durable) for each in (APPROVE, REJECT) * 10]
     answers = await asyncio.gather(*votes, return_exceptions=True)
     refused = [answer for answer in answers if isinstance(answer, ApprovalDecidedError)]
     assert len(refused) == 19
@@ -113,7 +97,7 @@ async def test_a_vote_whose_process_dies_counts_once_or_not_at_all(crashes, dura
     """Also when the voter clicks again, and although nobody calls to look."""
     for number in range(1, 10):
         made = await opened()
-        token = link(made)
+        token = link(made.job.instance_id)
         crashes.die_at(number, after=after)
         died = await dies(lambda token=token: approval_votes.vote_by_link(token, APPROVE, durable))
         crashes.restart()
@@ -135,7 +119,7 @@ async def test_an_event_that_cannot_be_raised_leaves_the_vote_valid(durable, mon
 
     monkeypatch.setattr(durable, "raise_event", fail)
     made = await opened()
-    assert (await approval_votes.vote_by_link(link(made), APPROVE, durable)).state == "Approved"
+    assert (await approval_votes.vote_by_link(link(made.job.instance_id), APPROVE, durable)).state == "Approved"
     assert (await steps.ask(step(made, round=1)))["decision"]["decision"] == "approved"
 
 
@@ -181,7 +165,7 @@ async def test_a_change_whose_answer_was_lost_is_known_again(monkeypatch, durabl
         return await update(self, *arguments, **options)
 
     monkeypatch.setattr(TableClient, "update_entity", twice)
-    voted = await approval_votes.vote_by_link(link(made), APPROVE, durable)
+    voted = await approval_votes.vote_by_link(link(made.job.instance_id), APPROVE, durable)
     assert (voted.state, voted.tag) == ("Approved", (await state(made)).tag)
 
 
@@ -195,7 +179,7 @@ async def test_each_false_alarm_is_waited_out_under_a_new_name():
 async def test_a_vote_calls_by_the_name_that_is_waited_for_at_present(durable):
     made = await opened()
     await steps.check(step(made, wake="decided.0"))
-    await approval_votes.vote_by_link(link(made), REJECT, durable)
+    await approval_votes.vote_by_link(link(made.job.instance_id), REJECT, durable)
     assert durable.events == [(f"{made.job.instance_id}~decision", "decided.1")]
 
 
@@ -211,8 +195,10 @@ async def test_links_end_with_their_round(durable):
     made = await opened()
     await steps.ask(step(made, round=1))
     with pytest.raises(ApprovalOverError, match="somebody else"):
-        await approval_votes.vote_by_link(link(made, 0), APPROVE, durable)
-    assert (await approval_votes.vote_by_link(link(made, 1), REJECT, durable)).decided_by == "b@nightshift.example"
+        await approval_votes.vote_by_link(link(made.job.instance_id, 0), APPROVE, durable)
+    assert (
+        await approval_votes.vote_by_link(link(made.job.instance_id, 1), REJECT, durable)
+    ).decided_by == "b@nightshift.example"
 
 
 async def test_a_straggling_step_of_an_earlier_round_mails_nobody(world):
@@ -225,7 +211,7 @@ async def test_a_straggling_step_of_an_earlier_round_mails_nobody(world):
 
 async def test_links_expire_by_the_app_s_clock(monkeypatch):
     made = await opened()
-    token = link(made, lasts=60)
+    token = link(made.job.instance_id, lasts=60)
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=61))
     with pytest.raises(ApprovalOverError, match="worked until"):
@@ -239,7 +225,7 @@ async def test_what_is_no_link_is_refused(token):
 
 
 async def test_a_link_that_another_key_has_signed_is_refused(monkeypatch):
-    token = link(await opened())
+    token = link((await opened()).job.instance_id)
     monkeypatch.setenv("SIGNING_KEY", "another key altogether")
     settings.cache_clear()
     with pytest.raises(LinkForgedError):
@@ -265,9 +251,9 @@ async def test_there_is_no_such_approval(id):
 
 async def test_a_job_that_was_ended_by_an_operator_takes_no_vote(durable):
     made = await opened()
-    await ledger.end(made.job, None, ledger.FAILED, error={"type": "Terminated", "message": "", "retryable": False})
+    durable.statuses[made.job.instance_id] = {"runtimeStatus": "Terminated"}
     with pytest.raises(ApprovalOverError):
-        await approval_votes.vote_by_link(link(made), APPROVE, durable)
+        await approval_votes.vote_by_link(link(made.job.instance_id), APPROVE, durable)
 
 
 async def test_a_question_that_was_withdrawn_before_it_was_asked_is_not_asked(world):
@@ -281,7 +267,7 @@ async def test_a_question_that_was_withdrawn_before_it_was_asked_is_not_asked(wo
 
 async def test_a_decision_outlasts_the_undoing_of_its_job(durable):
     made = await opened()
-    await approval_votes.vote_by_link(link(made), APPROVE, durable)
+    await approval_votes.vote_by_link(link(made.job.instance_id), APPROVE, durable)
     await steps.withdraw(made)
     assert (await state(made)).state == "Approved"
 

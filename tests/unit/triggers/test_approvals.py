@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from activities import approvals as steps
-from jobs import approvals, clock, ledger
-from jobs.approval_links import Invitation
+from jobs import approvals
 from jobs.settings import settings
-from tests.unit.activities.calls import call
+from tests.unit.asking import SETTINGS, RunningJobs, link, opened
 from tests.unit.triggers.doors import ask, content
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage")]
@@ -23,21 +20,22 @@ JSON = {"Content-Type": "application/json"}
 HOSTILE = "<script>alert(1)</script> \"'>{{ 7 * 7 }} \u202egnp.exe"
 
 
+@pytest.fixture
+def durable() -> RunningJobs:
+    return RunningJobs()
+
+
 @pytest.fixture(autouse=True)
 def asking(world, monkeypatch) -> None:
-    monkeypatch.setenv("APPROVERS", "a@nightshift.example b@nightshift.example")
-    monkeypatch.setenv("SIGNING_KEY", "a key that only tests know")
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
     settings.cache_clear()
 
 
-async def opened(**question: Any) -> tuple[str, str]:
+async def asked(**question: Any) -> tuple[str, str]:
     """The id of an approval, and the token of its first link."""
-    made = call("open_approval", {"question": "Sell it?", "details": {}, "default": "reject", **question})
-    submitted, _ = await ledger.submit(made.job, "digest")
-    await ledger.begin(submitted.job, runner="one")
-    await steps.open_question(made)
-    url = Invitation(made.job.instance_id, 0, clock.now() + timedelta(hours=1)).url()
-    return made.job.instance_id, url.rpartition("/")[2]
+    id = (await opened(**question)).job.instance_id
+    return id, link(id)
 
 
 async def look(token: str, headers: dict[str, str] = BROWSER, method: str = "GET"):
@@ -54,7 +52,7 @@ def text(answer) -> str:
 
 async def test_looking_decides_nothing_however_often():
     """As the scanners of mail servers do."""
-    id, token = await opened()
+    id, token = await asked()
     before = await approvals.get(id)
     for method in ("GET", "HEAD"):
         for headers in (BROWSER, {}, {"Accept": "*/*", "User-Agent": "scanner"}, JSON):
@@ -63,7 +61,7 @@ async def test_looking_decides_nothing_however_often():
 
 
 async def test_the_page_needs_no_script_and_is_kept_nowhere():
-    _, token = await opened()
+    _, token = await asked()
     answer = await look(token)
     assert (answer.mimetype, "<script" in text(answer), "http" in text(answer)) == ("text/html", False, False)
     headers = answer.headers
@@ -77,7 +75,7 @@ async def test_the_page_needs_no_script_and_is_kept_nowhere():
 
 
 async def test_whatever_was_asked_or_said_is_text(durable):
-    _, token = await opened(question=HOSTILE, details={HOSTILE: HOSTILE, "number": 3})
+    _, token = await asked(question=HOSTILE, details={HOSTILE: HOSTILE, "number": 3})
     page = text(await look(token))
     assert "<script" not in page and "{{ 7 * 7 }}" in page and "&lt;script&gt;" in page
     assert page.count("<bdi>") == page.count("</bdi>") >= 5
@@ -87,7 +85,7 @@ async def test_whatever_was_asked_or_said_is_text(durable):
 
 
 async def test_the_form_decides_and_says_so(durable):
-    id, token = await opened()
+    id, token = await asked()
     answer = await vote(durable, token, b"decision=approve&reason=")
     assert (answer.status_code, "approved" in text(answer), "<form" in text(answer)) == (200, True, False)
     found = await approvals.get(id)
@@ -98,7 +96,7 @@ async def test_the_form_decides_and_says_so(durable):
 
 
 async def test_a_program_is_answered_with_json(durable):
-    _, token = await opened()
+    _, token = await asked()
     assert content(await look(token, {"Accept": "application/json"}))["state"] == "Open"
     answer = await vote(durable, token, b'{"decision":"reject","reason":"no"}', JSON)
     assert (answer.status_code, content(answer)["state"], content(answer)["via"]) == (200, "Rejected", "link")
@@ -125,23 +123,21 @@ async def test_a_program_is_answered_with_json(durable):
     ],
 )
 async def test_what_is_no_vote_is_refused(durable, body, headers):
-    id, token = await opened()
+    id, token = await asked()
     answer = await vote(durable, token, body, headers)
     assert (answer.status_code, (await approvals.get(id)).state) == (400, "Open")
 
 
 async def test_a_vote_that_is_too_large_is_refused(durable):
-    _, token = await opened()
+    _, token = await asked()
     assert (await vote(durable, token, b"decision=approve&reason=" + b"x" * 20_000)).status_code == 413
 
 
 async def test_each_refusal_has_its_own_answer(durable, monkeypatch):
-    id, token = await opened()
+    id, token = await asked()
     assert (await vote(durable, token[:-9] + "forged" + token[-3:], b"decision=approve")).status_code == 403
-    gone = Invitation("order-nobody", 0, clock.now() + timedelta(hours=1)).url().rpartition("/")[2]
-    assert (await look(gone)).status_code == 404
-    late = Invitation(id, 0, clock.now() - timedelta(seconds=1)).url().rpartition("/")[2]
-    page = await look(late)
+    assert (await look(link("order-nobody"))).status_code == 404
+    page = await look(link(id, lasts=-1))
     assert (page.status_code, page.mimetype, page.headers["Referrer-Policy"]) == (410, "text/html", "no-referrer")
     assert "worked until" in text(page)
     monkeypatch.setenv("SIGNING_KEY", "")
@@ -152,7 +148,7 @@ async def test_each_refusal_has_its_own_answer(durable, monkeypatch):
 
 
 async def test_the_api_lists_and_decides(durable):
-    id, _ = await opened(details={"price": 3})
+    id, _ = await asked(details={"price": 3})
     listed = content(await ask("list_approvals", params={"state": "Open", "top": "1000"}))["approvals"]
     [mine] = [each for each in listed if each["id"] == id]
     assert (mine["approver"], mine["details"], mine["state"]) == ("a@nightshift.example", {"price": 3}, "Open")
