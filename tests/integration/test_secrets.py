@@ -136,6 +136,7 @@ def test_a_mixed_day_leaves_no_secret_anywhere(shop, jobs, bus, azurite, caplog)
         "Durable's own answer": instance,
         "the queues": "\n".join(queued),
         "the dead letters": repr(letters + bus.dead()),
+        "the events": repr([b"".join(message.body) for message in bus.told("audit")]),
         "what starts failed jobs again": repr(again),
         "the answers": "\n".join(answers),
         "the list of jobs": listed,
