@@ -90,7 +90,7 @@ function queueRow() {
 
 function showQueue(row, queue) {
   put(one("bdi", row), queue.queue);
-  put(one(".depth span", row), `${queue.depth}${queue.isMore ? " or more" : ""}`);
+  put(one(".depth span", row), `${queue.depth}${queue.isMore ? "+" : ""}`);
   const bar = one("meter", row);
   bar.max = Math.max(10, ...queues.found.map((each) => each.depth));
   bar.value = queue.depth;

@@ -41,7 +41,7 @@ function showApproval(row, approval) {
   const [asked, until] = all("time", row);
   putTime(asked, approval.openedAt);
   putTime(until, approval.expiresAt);
-  put(one(".when span", row), approval.default ? ` · nobody's answer counts as ${approval.default}` : "");
+  put(one(".when span", row), approval.default ? ` · without an answer: ${approval.default}` : "");
   for (const [selector, verb] of [[".good", "Approve"], [".danger", "Reject"]]) {
     one(selector, row).setAttribute("aria-label", `${verb}: ${approval.question}`.slice(0, 300));
   }
