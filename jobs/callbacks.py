@@ -21,7 +21,9 @@ from jobs.settings import settings
 
 GONE = 410
 LARGEST_HEADER = 8190
-"""Bytes of an answer's head; its body is not read."""
+"""Bytes of a line of an answer's head."""
+LARGEST_READ = 4096
+"""Bytes of an answer's body that may come with its head. The app does not read it."""
 LONGEST_RETRY_AFTER = 86_400.0
 
 
@@ -79,7 +81,9 @@ async def _post(url: URL, body: bytes, headers: dict[str, str]) -> None:
         connector=callback_guard.connector(),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=settings().callback_timeout),
+        # No proxy of the environment: it would open the connection, unguarded.
         trust_env=False,
+        read_bufsize=LARGEST_READ,
         max_line_size=LARGEST_HEADER,
         max_field_size=LARGEST_HEADER,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,21 @@ from jobs.job import open_envelope, parse
 from tests.orders import order
 from tests.unit.jobs.fake_bus import FakeBus, Received
 from tests.unit.jobs.receivers import Receiver
+
+KEY = b"a key of 24 bytes or more"
+SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
+NOTHING_ASKED = {"callbackUrl": None, "replyTo": None}
+
+
+def settings_for(receiver: Receiver) -> dict[str, str]:
+    """The app's settings for callbacks to that receiver, which are tried again after 1, 3, 9… seconds."""
+    return {
+        "AzureWebJobsServiceBus": "Endpoint=sb://127.0.0.1:1;UseDevelopmentEmulator=true;",
+        "WEBHOOK_SECRET": SECRET,
+        "CALLBACK_ALLOWED_HOSTS": f"127.0.0.1:{receiver.port}",
+        "CALLBACK_TIMEOUT": "0.2",
+        "DELIVERY_FIRST_PAUSE": "1",
+    }
 
 
 class World:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
-HANGS, CLOSES, REDIRECTS = "hangs", "closes", "redirects"
+HANGS, CLOSES, REDIRECTS, ENDLESS = "hangs", "closes", "redirects", "an endless body"
 
 
 @dataclass
@@ -51,8 +51,18 @@ class Receiver:
             request.transport.abort()
         if answer == REDIRECTS:
             raise web.HTTPTemporaryRedirect(f"http://127.0.0.1:{self.port}/elsewhere")
+        if answer == ENDLESS:
+            return await self._answer_for_ever(request)
         headers = {"Set-Cookie": "session=1"} | ({"Retry-After": "77"} if answer == 429 else {})
         return web.Response(status=answer, headers=headers) if isinstance(answer, int) else web.Response()
+
+    async def _answer_for_ever(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(status=200)
+        await answer.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await answer.write(b"x" * 65536)
+        return answer
 
 
 @asynccontextmanager
