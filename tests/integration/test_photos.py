@@ -72,7 +72,7 @@ def photos(jobs):
 @lru_cache
 def samples() -> dict[str, Sample]:
     # One of them has 24 megapixels and is made smaller in every size; the others are for the smallest only.
-    return {sample.name: sample for sample in sample_set(480)}
+    return {sample.name: sample for sample in sample_set(320)}
 
 
 def test_sixty_photos_dropped_at_once_become_thumbnails(photos, shop, jobs, bus):
