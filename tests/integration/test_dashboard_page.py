@@ -229,7 +229,9 @@ def test_it_asks_every_two_seconds_but_for_nothing_while_it_is_hidden(host, visi
         "() => { Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
         " document.dispatchEvent(new Event('visibilitychange')) }"
     )
-    assert not asks(60_000)
+    asked = len(host.asked)
+    seen.look()
+    assert not asks(60_000) and len(host.asked) == asked
     seen.page.evaluate("() => { delete document.hidden; document.dispatchEvent(new Event('visibilitychange')) }")
     assert asks(10)
 
