@@ -38,7 +38,7 @@ async def ended(entry: Entry) -> None:
         return
     figures: dict[str, Any] = {"waitSeconds": entry.wait_seconds, "runSeconds": entry.run_seconds}
     if entry.error:
-        figures["error"] = entry.error | {"message": entry.error["message"][:LONGEST_MESSAGE]}
+        figures["error"] = entry.error | {"message": entry.error.get("message", "")[:LONGEST_MESSAGE]}
     label = entry.state.lower()
     at = entry.completed_at or ""
     await stream().send(_event(entry.job, label, at, f"{at}.{label}", entry.state, figures))
