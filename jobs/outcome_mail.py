@@ -23,7 +23,7 @@ async def send(entry: Entry, id: str) -> None:
         return
     lines = [f"The {job.kind} job {job.id} is {entry.state}."]
     if entry.error:
-        lines.append(f"{entry.error['type']}: {entry.error['message']}")
+        lines.append(f"{entry.error.get('type', 'Unknown')}: {entry.error.get('message', '')}")
     if isinstance(entry.result, dict):
         lines += [f"{name}: {value}" for name, value in entry.result.items() if isinstance(value, int | float | str)]
     lines += [f"{name}: {await results.link(blob, settings().report_link_lifetime)}" for name, blob in _files(entry)]
