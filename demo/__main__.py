@@ -180,8 +180,9 @@ def follow(console: Console, groups: Mapping[str, Sequence[Case]], following: Fo
                 console.print(f"{time.monotonic() - began:4.1f} s  {case.scenario.id:6}  {case.outcome}")
 
     with Live(console=console, auto_refresh=False) as live:
-        # Uploads first: each is a command that takes a while, in which no other case is looked at.
-        for case in sorted(cases, key=lambda case: not case.scenario.is_upload):
+        # Uploads first: each is a command that takes a while, in which no other case is looked at. Last what must be
+        # looked at in time.
+        for case in sorted(cases, key=lambda case: (not case.scenario.is_upload, bool(case.scenario.cancel_at))):
             following.submit(case)
             following.answer()
             show_progress()

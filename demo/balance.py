@@ -13,8 +13,8 @@ from demo.imported import Imported
 from demo.outcomes import Case
 from demo.scenarios import REFUND_OPEN, SAMPLES
 
-OF_OTHERS = re.compile(r": parcel |pproval wanted|^(Alert|Cleared):")
-"""Mails that are not about money: they are counted by `demo.told`, or tell an operator of a slow machine."""
+OF_OTHERS = re.compile(r": parcel |pproval wanted|^(order-import|refund) \S+: |^(Alert|Cleared):")
+"""Mails of the carrier's news and to those who run the shop: `demo.told` counts those of which it is known how many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ class Mailbox:
                 return
         body = message.get_body(("plain", "html"))
         text = body.get_content() if body else ""
-        subject = str(message["Subject"] or "")
+        # A long one begins on the line after its name.
+        subject = str(message["Subject"] or "").strip()
         correlation_id = message["X-Correlation-ID"]
         self._mails.append(
             Mail(
