@@ -120,9 +120,10 @@ async def test_what_is_given_up_after_a_day_is_a_dead_letter_whose_replay_delive
 @pytest.mark.parametrize("after", [False, True])
 async def test_wherever_the_end_of_a_job_dies_it_is_told(world, receiver, after):
     """Its activity comes again, or the watchdog finds what is owed."""
-    call, had_died = 0, True
+    call, had_died, began = 0, True, world.now
     while had_died:
-        call += 1
+        # Other tests list what was submitted since they began, as would be what is submitted in the future.
+        call, world.now = call + 1, began
         assert call < 40
         job = await world.submit(replyTo="replies")
         world.bus.crashes.die_at(call, after=after)
@@ -144,9 +145,9 @@ async def test_wherever_the_end_of_a_job_dies_it_is_told(world, receiver, after)
 
 @pytest.mark.parametrize("after", [False, True])
 async def test_wherever_a_try_dies_another_one_follows(world, receiver, after):
-    call, had_died = 0, True
+    call, had_died, began = 0, True, world.now
     while had_died:
-        call += 1
+        call, world.now = call + 1, began
         assert call < 40
         receiver.answers = [500, 200]
         job = await world.submit()
