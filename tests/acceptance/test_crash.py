@@ -55,15 +55,12 @@ def test_kill_9_at_30_instants(shop_settings, stock, sandbox, tmp_path):
         while to_submit:
             submit(host.url, shop_settings, to_submit)
 
-        def unfinished() -> list[str]:
-            states = {id: httpx.get(f"{host.url}/api/jobs/order/{id}", timeout=30) for id in ids}
-            return [
-                id
-                for id, answer in states.items()
-                if answer.status_code != 200 or answer.json()["status"] != "Completed"
-            ]
+        def have_ended() -> bool:
+            return completed(shop_settings, seed) == ORDERS
 
-        wait_until(lambda: not unfinished(), f"every order ends (seed {seed})", seconds=90)
+        wait_until(have_ended, f"every order ends (seed {seed})", seconds=90, pause=0.2)
+        answers = {id: httpx.get(f"{host.url}/api/jobs/order/{id}", timeout=30) for id in ids}
+        assert {id: answer.json()["status"] for id, answer in answers.items()} == dict.fromkeys(ids, "Completed")
 
     assert sum(number > 0 for number in open_at_kill) > KILLS / 2, f"the kills met too little: {open_at_kill}"
     for id in ids:
