@@ -14,11 +14,12 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jobs import (
+    callback_guard,
     callbacks,
     channels,
     clock,
@@ -34,6 +35,7 @@ from jobs import (
 from jobs.channels import CALLBACK, DELIVERED, EVENT, FAILED, MAIL, NOT_TRIED, PENDING, REPLY
 from jobs.entry import Entry
 from jobs.errors import (
+    InvalidInputError,
     JobError,
     JobNotFoundError,
     NotAJobError,
@@ -44,6 +46,9 @@ from jobs.errors import (
 from jobs.ledger import written
 from jobs.links import Link, links
 from jobs.settings import settings
+
+if TYPE_CHECKING:
+    from jobs.job import Job
 
 QUEUE = "deliveries"
 SOURCE = f"servicebus:{QUEUE}"
@@ -98,6 +103,22 @@ class Errand(BaseModel):
     since: datetime | None = None
     """When the first try was."""
     attempt: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+
+
+def check_asked(job: Job) -> None:
+    """Refuse a job whose outcome could not be told where it asks for it, rather than have the sender wait in vain.
+
+    Raises InvalidInputError, SettingMissingError.
+    """
+    if job.callback_url is not None:
+        try:
+            callback_guard.check(job.callback_url)
+        except ValueError as error:
+            field = {"field": "callbackUrl", "message": str(error)}
+            raise InvalidInputError(f"the job is not right: callbackUrl: {error}", [field]) from None
+        callbacks.signer()
+    if (job.callback_url or job.reply_to) and not job.source.startswith("servicebus:"):
+        settings().service_bus_address()
 
 
 async def deliver(entry: Entry) -> None:

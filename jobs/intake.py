@@ -15,8 +15,6 @@ from azure.durable_functions import DurableOrchestrationClient
 
 from jobs import (
     bodies,
-    callback_guard,
-    callbacks,
     claim_check,
     dead_letters,
     delay,
@@ -28,8 +26,8 @@ from jobs import (
 )
 from jobs.catalog import Kind, kind_named
 from jobs.clients import clients
+from jobs.delivery import check_asked
 from jobs.errors import (
-    InvalidInputError,
     JobConflictError,
     JobNotFoundError,
     NotAJobError,
@@ -38,7 +36,6 @@ from jobs.errors import (
 )
 from jobs.job import Envelope, Job, Priority, parse
 from jobs.ledger import Entry, JobRef
-from jobs.settings import settings
 from jobs.single_activity import Delivery
 
 URGENT = "jobs-urgent"
@@ -191,22 +188,6 @@ async def keep_whole(job: Job, entry: Entry) -> None:
     await bodies.keep_job(entry.job, job.travelling_input)
 
 
-def _check_asked(job: Job) -> None:
-    """Refuse where its outcome could not be told, rather than have the sender wait in vain.
-
-    Raises InvalidInputError, SettingMissingError.
-    """
-    if job.callback_url is not None:
-        try:
-            callback_guard.check(job.callback_url)
-        except ValueError as error:
-            field = {"field": "callbackUrl", "message": str(error)}
-            raise InvalidInputError(f"the job is not right: callbackUrl: {error}", [field]) from None
-        callbacks.signer()
-    if (job.callback_url or job.reply_to) and not job.source.startswith("servicebus:"):
-        settings().service_bus_address()
-
-
 async def _is_settled(entry: Entry, runner: str | None = None) -> bool:
     """Whether the job has ended. If it has failed, and an earlier delivery could not bury it, it is buried now.
 
@@ -230,7 +211,7 @@ async def _hand_on(job: Job, entry: Entry, durable: DurableOrchestrationClient, 
 
 async def enter(job: Job) -> Submission:
     """Enter a job in the ledger, and start nothing. Raises JobConflictError when its id has another input."""
-    _check_asked(job)
+    check_asked(job)
     await clients().provide()
     entry, is_new = await ledger.submit(job.ref, job.digest, job.asked)
     if entry.digest != job.digest:
