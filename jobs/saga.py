@@ -156,7 +156,8 @@ class Saga:
         # No job's id holds a `~`. Parts that do not wait are many, and Durable names them.
         id = f"{self._context.instance_id}~{orchestrator}" if waits_for else None
         if waits_for:
-            self._show({"step": orchestrator, "cancellable": True, "waitingFor": waits_for})
+            so_far = {"percent": self._told} if self._told else {}
+            self._show({"step": orchestrator, "cancellable": True, "waitingFor": waits_for, **so_far})
         began = self._context.current_utc_datetime
         task = self._context.call_sub_orchestrator(orchestrator, arguments, id)
         try:
