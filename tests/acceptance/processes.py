@@ -1,4 +1,7 @@
-"""The host and the Service Bus as a person starts them: processes of their own, killed and restarted by signals."""
+"""The host and the Service Bus as a person starts them, in processes of their own that signals kill and end.
+
+They are forked from one that has imported the libraries (`tests.forked`); commands typed in full: conformance/test_cli.
+"""
 
 from __future__ import annotations
 
