@@ -33,7 +33,8 @@ const path = (...parts) => "/" + parts.map((part) => encodeURIComponent(part)).j
 async function ask(where, { method = "GET", text, headers = {} } = {}) {
   const known = method === "GET" ? answers.get(where) : undefined;
   const sent = { ...headers };
-  if (key.get()) sent["x-functions-key"] = key.get();
+  const used = key.get();
+  if (used) sent["x-functions-key"] = used;
   if (text !== undefined) sent["Content-Type"] = "application/json";
   if (known) sent["If-None-Match"] = known.etag;
   let answer;
@@ -47,7 +48,7 @@ async function ask(where, { method = "GET", text, headers = {} } = {}) {
     throw new Problem(0, "No answer", "the host does not answer");
   }
   const data = parsed(body);
-  if (!answer.ok) throw problemOf(answer.status, data);
+  if (!answer.ok) throw Object.assign(problemOf(answer.status, data), { isOfOldKey: used !== key.get() });
   const etag = answer.headers.get("ETag");
   if (method === "GET" && etag) remember(where, { etag, data });
   return data;

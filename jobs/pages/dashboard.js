@@ -41,13 +41,19 @@ async function load(view) {
     view.at = new Date();
     view.problem = null;
   } catch (problem) {
+    // Asked before another key was given: it says nothing of this one.
+    if (problem.isOfOldKey) return;
     view.problem = problem instanceof Problem ? problem : notUnderstood(problem);
     if (problem.isAboutKey && !view.needsAdmin) lock(problem);
   }
 }
 
 async function loadDetail() {
-  try { await detail.load(); } catch (problem) { lock(problem); }
+  try {
+    await detail.load();
+  } catch (problem) {
+    if (!problem.isOfOldKey) lock(problem);
+  }
 }
 
 function notUnderstood(error) {

@@ -36,6 +36,7 @@ class FakeHost:
     """Answers the page in the browser itself, with whatever a test wants the app to say, and keeps what it was asked.
 
     `answers`: by method and path, what is answered: JSON, or an int for a status. `is_away`: it does not answer.
+    `slow`: a path whose requests wait in `held`, for the test to answer them.
     """
 
     url = "http://nightshift.test"
@@ -50,6 +51,8 @@ class FakeHost:
         }
         self.asked: list[Request] = []
         self.is_away = False
+        self.slow: str | None = None
+        self.held: list[Route] = []
 
     def answer(self, route: Route) -> None:
         """Answer one request."""
@@ -62,6 +65,8 @@ class FakeHost:
         self.asked.append(request)
         if self.is_away:
             return route.abort()
+        if path == self.slow:
+            return self.held.append(route)
         found = self.answers.get(f"{request.method} {unquote(path)}", 404)
         if isinstance(found, int):
             return route.fulfill(status=found)

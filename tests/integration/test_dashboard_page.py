@@ -171,6 +171,17 @@ def test_it_says_since_when_it_is_stale_and_recovers(host, visit):
     expect(seen.page.get_by_role("tabpanel")).to_contain_text("No job was submitted in that time")
 
 
+def test_a_refusal_of_the_old_key_says_nothing_of_the_new_one(host, visit):
+    found, host.answers["GET /jobs"], host.slow = host.answers["GET /jobs"], 401, "/approvals"
+    seen = visit(host)
+    expect(seen.page.locator("#key")).to_contain_text("This host asks for a key")
+    host.answers["GET /jobs"], host.slow = found, None
+    seen.enter_key("the-new-key")
+    host.held.pop().fulfill(status=401)
+    expect(seen.row("A-1")).to_be_visible()
+    expect(seen.page.locator("#key")).to_be_hidden()
+
+
 def test_what_an_older_app_lacks_is_said(host, visit):
     host.answers = {"GET /jobs": {"jobs": [RUNNING]}}
     seen = visit(host)
