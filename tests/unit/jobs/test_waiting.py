@@ -113,6 +113,7 @@ async def test_a_saga_carries_on_with_its_run_and_the_deadline_that_it_had():
         "input": ARGUMENTS["input"],
         "run": RUN,
         "carried": {"looks": 3},
+        "told": 100,
         "deadline": "2026-01-31T00:00:00+00:00",
     }
     engine = Engine(watcher, carried, {"look": engine.activity("look")})
