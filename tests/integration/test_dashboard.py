@@ -64,6 +64,7 @@ def test_each_wrong_field_is_said_and_what_was_typed_stays(jobs, visit):
     kind, id = seen.page.locator("#submit-kind"), seen.page.get_by_label("Id", exact=True)
     input, problem = seen.page.get_by_label("Input, as JSON"), seen.page.locator("#submit-problem")
     # What is proposed is what the app's description asks for, until somebody types.
+    expect(input).to_have_value(re.compile("customer"))
     assert json.loads(input.input_value()).keys() == jobs.order("any").keys()
     kind.select_option("analytics")
     assert json.loads(input.input_value()) == {"event": ""}

@@ -46,7 +46,9 @@ def test_the_app_s_own_configuration_is_within_the_official_emulator_s_limits():
     assert rules == {
         "audit": [],
         "failures": [RuleDescription("failed", CorrelationFilter(subject="failed"))],
-        "outcomes": [RuleDescription("ended", SqlFilter("sys.Label IN ('completed', 'failed', 'cancelled')"))],
+        "outcomes": [
+            RuleDescription(label, CorrelationFilter(subject=label)) for label in ("completed", "failed", "cancelled")
+        ],
         "alerts": [RuleDescription("alert", CorrelationFilter(subject="alert"))],
     }
 
