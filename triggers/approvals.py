@@ -4,7 +4,6 @@ To look changes nothing, since mail scanners follow links. People are answered w
 """
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,14 +15,14 @@ from pydantic import ValidationError
 from jobs import approval_page, approval_votes, approvals, strict_json
 from jobs.approval_votes import Vote, VoteByName
 from jobs.approvals import Approval
-from jobs.errors import InvalidInputError, NotAJobError, TooLargeError
+from jobs.errors import InvalidInputError, NotAJobError
 from jobs.job import invalid
 from triggers.answers import answer_json, answering
+from triggers.requests import body_of, top_of
 
 blueprint = df.Blueprint()
 
 LARGEST_VOTE = 16 * 1024
-MOST = 1000
 
 
 @blueprint.route(route="approvals/{token}", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -40,7 +39,7 @@ async def vote_by_link(req: func.HttpRequest, client: df.DurableOrchestrationCli
 @blueprint.route(route="approvals", methods=["GET"])
 @answering
 async def list_approvals(req: func.HttpRequest) -> func.HttpResponse:
-    found = await approvals.find(_state(req.params.get("state")), _top(req.params.get("top", "100")))
+    found = await approvals.find(_state(req.params.get("state")), top_of(req, 100))
     return answer_json({"approvals": [each.to_dict() for each in found]})
 
 
@@ -109,10 +108,7 @@ def _form(req: func.HttpRequest) -> Mapping[str, Any]:
 
 
 def _body(req: func.HttpRequest) -> bytes:
-    body = req.get_body()
-    if len(body) > LARGEST_VOTE:
-        raise TooLargeError(f"a vote may be {LARGEST_VOTE // 1024} KB")
-    return body
+    return body_of(req, LARGEST_VOTE, f"a vote may be {LARGEST_VOTE // 1024} KB")
 
 
 def _checked(model: type[Vote], fields: Mapping[str, Any]) -> Any:
@@ -126,9 +122,3 @@ def _state(text: str | None) -> str | None:
     if text is not None and text not in approvals.STATES:
         raise InvalidInputError(f"state: one of {', '.join(approvals.STATES)}")
     return text
-
-
-def _top(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MOST:
-        raise InvalidInputError(f"top: a whole number from 1 to {MOST}")
-    return int(text)

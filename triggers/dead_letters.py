@@ -14,10 +14,10 @@ from jobs import dead_letters, replay
 from jobs.errors import InvalidInputError
 from jobs.replay import Outcome
 from triggers.answers import answer_json, answering
+from triggers.requests import top_of
 
 blueprint = df.Blueprint()
 
-MOST = 1000
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -28,7 +28,7 @@ async def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
         reason=req.params.get("reason"),
         kind=req.params.get("kind"),
         older_than=_span(req.params.get("olderThan")),
-        limit=_top(req.params.get("top", "50")),
+        limit=top_of(req, 50),
     )
     return answer_json({"deadLetters": [each.to_dict() async for each in found]})
 
@@ -78,9 +78,3 @@ def _span(text: str | None) -> timedelta | None:
     if not (found := re.fullmatch("([0-9]{1,6})([smhd])", text)):
         raise InvalidInputError("olderThan: a number and a unit of time, for example 90s, 30m, 12h or 7d")
     return timedelta(**{UNITS[found[2]]: int(found[1])})
-
-
-def _top(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MOST:
-        raise InvalidInputError(f"top: a whole number from 1 to {MOST}")
-    return int(text)

@@ -14,6 +14,7 @@ from jobs import ledger, listing, status
 from jobs.catalog import kind_named
 from jobs.errors import InvalidInputError
 from triggers.answers import answer_json, answering
+from triggers.requests import top_of
 
 blueprint = df.Blueprint()
 
@@ -25,7 +26,7 @@ async def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
         "kind": kind_named(req.params["kind"]).name if "kind" in req.params else None,
         "status": _status(req.params.get("status")),
         "since": _moment(req.params.get("since")),
-        "top": _top(req.params.get("top", "50")),
+        "top": top_of(req, 50),
     }
     continuation = _continuation(req.params.get("continuationToken"))
     if _is_newest_first(req.params.get("order"), continuation):
@@ -73,12 +74,6 @@ def _moment(text: str | None) -> str | None:
         return ledger.written(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         raise InvalidInputError("since: a time as ISO 8601 has it, for example 2026-11-22T10:00:00Z") from None
-
-
-def _top(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= 1000:
-        raise InvalidInputError("top: a whole number from 1 to 1000")
-    return int(text)
 
 
 def _printable(text: str) -> str:

@@ -9,11 +9,12 @@ from pydantic import ValidationError
 
 from jobs import cancellation, ids, intake, status, strict_json
 from jobs.catalog import kind_named
-from jobs.errors import InvalidInputError, JobNotFoundError, NotAJobError, TooLargeError
+from jobs.errors import InvalidInputError, JobNotFoundError, NotAJobError
 from jobs.inputs import IDENTIFIER
 from jobs.job import CORRELATION_ID, Envelope, invalid, parse
 from triggers.answers import answer_json, answering
 from triggers.conditional import answer_unless_seen, is_seen
+from triggers.requests import body_of
 
 blueprint = df.Blueprint()
 
@@ -111,9 +112,8 @@ def _with_steps(req: func.HttpRequest) -> bool:
 
 
 def _body(req: func.HttpRequest) -> dict:
-    body = req.get_body()
-    if len(body) > LARGEST_BODY:
-        raise TooLargeError(f"a job's input may be {LARGEST_BODY // 1024} KB of JSON; put more into a blob")
+    refusal = f"a job's input may be {LARGEST_BODY // 1024} KB of JSON; put more into a blob"
+    body = body_of(req, LARGEST_BODY, refusal)
     if not body:
         raise NotAJobError("the body is empty: send the job's input as JSON, with a Content-Length")
     value = strict_json.loads(body)

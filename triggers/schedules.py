@@ -7,9 +7,10 @@ import azure.functions as func
 
 from jobs import alerts, schedule_watch, schedules, strict_json
 from jobs.clients import clients
-from jobs.errors import InvalidInputError, TooLargeError
+from jobs.errors import InvalidInputError
 from jobs.ledger import written
 from triggers.answers import answer_json, answering
+from triggers.requests import body_of
 
 blueprint = df.Blueprint()
 
@@ -39,9 +40,8 @@ async def run_schedule(req: func.HttpRequest, client: df.DurableOrchestrationCli
 
 def _moment_wanted(req: func.HttpRequest) -> datetime | None:
     """`{"scheduledAt": …}`, or nothing for now. Raises TooLargeError, NotAJobError, InvalidInputError."""
-    if len(req.get_body()) > LARGEST_BODY:
-        raise TooLargeError(f"all that can be said is scheduledAt, in at most {LARGEST_BODY} bytes")
-    match strict_json.loads(req.get_body() or b"{}"):
+    body = body_of(req, LARGEST_BODY, f"all that can be said is scheduledAt, in at most {LARGEST_BODY} bytes")
+    match strict_json.loads(body or b"{}"):
         case {"scheduledAt": str(text), **others} if not others:
             moment = _moment(text)
         case {**others} if not others:

@@ -4,8 +4,8 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from jobs import carrier_webhooks
-from jobs.errors import TooLargeError
 from triggers.answers import answering
+from triggers.requests import body_of
 
 blueprint = df.Blueprint()
 
@@ -16,8 +16,6 @@ LARGEST_WEBHOOK = 64 * 1024
 @blueprint.durable_client_input(client_name="client")
 @answering
 async def take_carrier_webhook(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
-    body = req.get_body()
-    if len(body) > LARGEST_WEBHOOK:
-        raise TooLargeError(f"a webhook may have {LARGEST_WEBHOOK // 1024} KB")
+    body = body_of(req, LARGEST_WEBHOOK, f"a webhook may have {LARGEST_WEBHOOK // 1024} KB")
     await carrier_webhooks.take(body, req.headers, client)
     return func.HttpResponse(status_code=202)
