@@ -123,7 +123,7 @@ function deliveriesOf(deliveries) {
     make("span", { class: "soft" }, [
       told.host ? `to ${told.host}` : "",
       told.attempts ? `${told.attempts} ${told.attempts === 1 ? "try" : "tries"}` : "",
-      moment(told.at), told.error ?? "",
+      moment(told.at), told.error ? wordsOf(told.error) : "",
     ].filter(Boolean).join(" · "))));
   return [make("h3", {}, "Told to others"), make("ul", { class: "deliveries" }, ...rows)];
 }
@@ -149,7 +149,7 @@ function stepOf(step) {
     step.error ? make("p", { class: "problem-text" }, make("bdi", {}, wordsOf(step.error))) : null);
 }
 
-const wordsOf = (error) => (typeof error === "string" ? error : [error.type, error.message].filter(Boolean).join(": "));
+const wordsOf = (error) => [error.type, error.message].filter(Boolean).join(": ");
 
 function moreOf({ job }) {
   return [make("h3", {}, "Details"), facts([
@@ -159,7 +159,6 @@ function moreOf({ job }) {
     ["Ended", moment(job.completedAt)],
     ["Waited", span(job.waitSeconds)],
     ["Ran", span(job.runSeconds)],
-    ["Calls back to", job.callbackHost],
     ["Replies to", job.replyTo],
     ["Correlation id", make("code", {}, job.correlationId ?? "")],
   ])];

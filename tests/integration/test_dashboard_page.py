@@ -64,9 +64,10 @@ SCHEDULE = {
     "lastJob": "/api/jobs/retention/2026-11-22",
 }
 ALERT = {"alert": "queue:jobs", "summary": "the queue jobs is too long", "since": ago(minutes=9), "depth": 1200}
+DECLINED = {"type": "GatewayUnavailable", "message": "declined"}
 STEPS = [
     {"step": "reserve_stock", "status": "Completed", "startedAt": ago(seconds=60), "completedAt": ago(seconds=59)},
-    {"step": "charge_payment", "status": "Running", "startedAt": ago(seconds=59), "attempts": 3, "error": "declined"},
+    {"step": "charge_payment", "status": "Running", "startedAt": ago(seconds=59), "attempts": 3, "error": DECLINED},
 ]
 
 
@@ -97,7 +98,7 @@ def hostile(text: str, number: int) -> dict:
     error = {"type": text, "message": text, "retryable": False, "openCompensations": [text]}
     bad = job(text, text, "Failed", error=error, result={text: text, "link": "javascript:alert(7)"}, correlationId=text)
     steps = [{"step": text, "status": text, "startedAt": text, "error": {"type": text, "message": text}}]
-    deliveries = {text: {"state": text, "host": text, "error": text, "attempts": 2}}
+    deliveries = {text: {"state": text, "host": text, "error": {"type": "Refused", "message": text}, "attempts": 2}}
     letter = LETTER | {"id": f"poison-jobs-{number}", "reason": text, "description": text, "source": text}
     schedule = SCHEDULE | {"name": text, "expression": text, "lastJob": f"/api/jobs/{text}"}
     asked = {"id": text, "question": text, "details": {text: text}, "approver": text}
@@ -141,6 +142,7 @@ def test_what_is_hostile_is_text(host, visit):
     for number, text in enumerate(shown):
         seen.page.locator("#panel-jobs .row .open").nth(number).click()
         expect(seen.job.locator(".timeline .step")).to_contain_text(text)
+        expect(seen.job.locator("section.deliveries")).to_contain_text(f"Refused: {text}")
         seen.assert_fits()
         assert seen.page.locator("img, script:not([type=module]), svg:not(.moon), iframe").count() == 0
         assert seen.page.locator("[onerror], [onload], [style]:not([style='']), a[href^=javascript i]").count() == 0
