@@ -40,7 +40,7 @@ async def request(kind: str, id: str, durable: DurableOrchestrationClient) -> No
             return
         if entry.state != ledger.PENDING:
             raise TooLateError(f"the job has begun, and {kind} jobs cannot be stopped half-way")
-        if withdrawn := await ledger.withdraw(entry, channels.asked(entry.job)):
+        if withdrawn := await ledger.withdraw(entry, channels.asked_of_a_cancelled(entry.job)):
             await ending.conclude(withdrawn)
             return
         # It began or ended just now: it is to be asked, or told of.

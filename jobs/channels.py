@@ -25,6 +25,11 @@ def asked(job: JobRef) -> Deliveries:
     return {channel: NOT_TRIED for channel, is_asked in asks.items() if is_asked}
 
 
+def asked_of_a_cancelled(job: JobRef) -> Deliveries:
+    """The same, and the event: whoever cancels a job that has not begun may die then, and nobody does it again."""
+    return asked(job) | ({EVENT: NOT_TRIED} if settings().has_service_bus else {})
+
+
 def shown(entry: Entry) -> dict[str, Any]:
     """By channel, what a status shows: `state`, `attempts`, `at` (of the last one), `error`; `host` of a callback.
 

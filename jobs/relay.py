@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import bodies, dead_letters, ending, failures, intake, job_message, ledger, strict_json, telemetry
+from jobs import bodies, dead_letters, delivery, ending, failures, intake, job_message, ledger, strict_json, telemetry
 from jobs.catalog import kind_named
 from jobs.errors import (
     JobConflictError,
@@ -58,6 +58,8 @@ async def relay(poison: Poison, durable: DurableOrchestrationClient) -> None:
     if entry is None:
         await _bury(poison, _worn_out())
     elif await _is_needless(envelope, entry, durable):
+        # Whoever did it may have been killed, in the last attempt, after it had entered the end and before it told it.
+        await delivery.deliver(entry)
         telemetry.poison_ignored(poison.source, poison.message_id, f"its job is {entry.state}")
     else:
         await ending.conclude(await _failed(envelope, entry))

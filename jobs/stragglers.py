@@ -10,6 +10,7 @@ minute; of a large one, storage looks through as much as it can in five seconds 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ from azure.durable_functions import DurableOrchestrationClient
 
 from jobs import bodies, claim_check, clock, delivery, ending, import_hand_over, ledger, status
 from jobs.alerts import Condition
-from jobs.catalog import KINDS
+from jobs.catalog import KINDS, Kind
 from jobs.clients import clients
 from jobs.dead_letters import OPEN_COMPENSATIONS
 from jobs.entry import FAILED, PENDING, RUNNING, Entry, Run
@@ -36,7 +37,7 @@ PAGE = 1000
 MOST_PAGES = 5
 """In one watch."""
 MOST_ASKED = 20
-"""Orchestrations in one watch of which Durable is asked whether they have stopped."""
+"""Orchestrations of one state in one watch of which Durable is asked whether they have stopped."""
 MOST_NAMED = 5
 """Jobs that an alert names."""
 SWEEP = {"PartitionKey": "watchdog", "RowKey": "sweep"}
@@ -75,7 +76,8 @@ class Sweep:
     """In this watch: failed jobs that had no dead letter."""
     ended: int = 0
     """In this watch: jobs whose orchestration had stopped, so that nobody else would have entered their end."""
-    asked: int = 0
+    asked: Counter[str] = field(default_factory=Counter)
+    """In this watch, by state: jobs of which Durable was asked whether they have stopped."""
     handed_over: int = 0
     """In this watch: jobs of which nobody had handed over that their end is to be told."""
 
@@ -147,13 +149,12 @@ async def _look_at(entry: Entry, now: datetime, current: Sweep, durable: Durable
         current.handed_over += 1
     elif entry.state == PENDING:
         if _may_begin_since(entry) < now - timedelta(seconds=settings().stalled_alert_age):
+            if await _is_ended(entry, current, durable):
+                return
             current.groups.setdefault(f"{STALLED}:{entry.job.kind}", Group()).add(entry)
     elif _is_overdue(entry, now):
-        if durable and current.asked < MOST_ASKED:
-            current.asked += 1
-            if await _end_if_stopped(entry, durable):
-                current.ended += 1
-                return
+        if await _is_ended(entry, current, durable):
+            return
         current.groups.setdefault(f"{OVERDUE}:{entry.job.kind}", Group()).add(entry)
 
 
@@ -172,17 +173,25 @@ def _is_overdue(entry: Entry, now: datetime) -> bool:
     return due < now - _margin()
 
 
-async def _end_if_stopped(entry: Entry, durable: DurableOrchestrationClient) -> bool:
-    """Enter the end of a job whose orchestration has stopped without doing so, and bury it."""
+async def _is_ended(entry: Entry, current: Sweep, durable: DurableOrchestrationClient | None) -> bool:
+    """Ask Durable about the job, unless enough have been asked about, and end it if its orchestration has stopped."""
     kind = KINDS.get(entry.job.kind)
-    if kind is None or kind.orchestrator is None:
+    if durable is None or kind is None or kind.orchestrator is None or current.asked[entry.state] >= MOST_ASKED:
         return False
+    current.asked[entry.state] += 1
+    is_ended = await _end_if_stopped(entry, kind, durable)
+    current.ended += is_ended
+    return is_ended
+
+
+async def _end_if_stopped(entry: Entry, kind: Kind, durable: DurableOrchestrationClient) -> bool:
+    """Enter the end of a job whose orchestration has stopped without doing so, and bury it."""
     live = await durable.get_status(entry.job.instance_id, show_input=True)
     stopped = status.end_of(entry, live)
     if stopped is None:
         return False
     state, error = stopped
-    if kind.undoes:
+    if kind.undoes and entry.state == RUNNING:
         # Nobody knows what is left open, so a replay must not do it twice.
         error = {**error, OPEN_COMPENSATIONS: [UNKNOWN]}
     arguments = live.input_ if live else None

@@ -15,38 +15,16 @@ import pytest
 from azure.servicebus.exceptions import ServiceBusConnectionError
 from standardwebhooks import Webhook
 
-from jobs import cancellation, delivery, intake, ledger, letters, outcome_mail, relay, replay, stragglers
+from jobs import delivery, ledger, letters, outcome_mail, replay, stragglers
 from jobs.delivery import Message
 from jobs.errors import InvalidInputError, SettingMissingError
-from jobs.relay import Poison
 from jobs.settings import settings
-from jobs.single_activity import Delivery
-from tests.unit.jobs.crashes import Crash, dies
-from tests.unit.jobs.delivering import KEY, NOTHING_ASKED, SECRET, World, settings_for
+from tests.unit.jobs.crashes import dies
+from tests.unit.jobs.delivering import KEY, NOTHING_ASKED, SECRET
 from tests.unit.jobs.fake_bus import Sender, restarted
-from tests.unit.jobs.receivers import CLOSES, ENDLESS, HANGS, REDIRECTS, receiving
+from tests.unit.jobs.receivers import CLOSES, ENDLESS, HANGS, REDIRECTS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("configured")]
-
-
-@pytest.fixture
-async def receiver():
-    async with receiving() as found:
-        yield found
-
-
-@pytest.fixture
-def configured(bus, receiver, monkeypatch):
-    for name, value in settings_for(receiver).items():
-        monkeypatch.setenv(name, value)
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
-
-
-@pytest.fixture
-def world(bus, receiver, durable, monkeypatch) -> World:
-    return World(bus, receiver, durable, monkeypatch)
 
 
 async def test_a_callback_comes_through_whatever_its_receiver_does_at_first(world, receiver, monkeypatch):
@@ -249,57 +227,6 @@ async def test_a_job_that_is_run_again_is_told_of_again_under_another_id(world, 
     kinds = [json.loads(got.body)["type"] for got in receiver.got]
     assert kinds == ["job.failed", "job.completed"]
     assert len({got.headers["webhook-id"] for got in receiver.got}) == 2
-
-
-async def test_a_job_that_is_withdrawn_and_a_single_activity_are_told_of(world, receiver, durable):
-    withdrawn = await world.submit(notBefore=ledger.written(world.now + timedelta(hours=1)))
-    await cancellation.request("order", withdrawn.id, durable)
-    body = {"kind": "analytics", "id": uuid4().hex, "input": {"event": "seen"}, "callbackUrl": receiver.url}
-    received = Delivery("jobs", "m-1", 1, is_last=False)
-    await intake.receive(json.dumps(body).encode(), received, durable)
-    await intake.receive(json.dumps(body).encode(), received, durable)
-    await world.deliver_all()
-    assert [json.loads(got.body)["type"] for got in receiver.got] == ["job.cancelled", "job.completed"]
-
-
-async def test_what_others_end_is_told_of_too(world, receiver, durable):
-    """A job whose worker was killed in its last attempt, and one whose orchestration an operator has ended."""
-    worn_out = {"kind": "analytics", "id": uuid4().hex, "input": {"event": "seen"}}
-    job = await world.submit(**worn_out)
-    await ledger.begin(job, runner="killed")
-    await relay.relay(Poison("jobs", "p-1", json.dumps(worn_out).encode()), durable)
-    await world.deliver_all()
-    stopped = await world.submit()
-    await ledger.begin(stopped, runner=stopped.instance_id)
-    durable.statuses[stopped.instance_id] = {"runtimeStatus": "Terminated"}
-    world.now += timedelta(hours=2)
-    await stragglers.sweep(timedelta(minutes=1), durable)
-    await world.deliver_all()
-    told = {said["data"]["id"]: said for said in (json.loads(got.body) for got in receiver.got)}
-    assert [told[id]["data"]["error"]["type"] for id in (job.id, stopped.id)] == [
-        "MaxDequeueCountExceeded",
-        "Terminated",
-    ]
-    assert len(receiver.got) == 2
-    assert [len(world.events(each)) for each in (job, stopped)] == [1, 1]
-
-
-async def test_an_activity_that_dies_at_its_end_is_told_of_when_its_message_comes_again(world, durable, monkeypatch):
-    id = uuid4().hex
-    body = json.dumps({"kind": "analytics", "id": id, "input": {"event": "seen"}}).encode()
-
-    async def die(entry):
-        raise Crash
-
-    with monkeypatch.context() as patched:
-        patched.setattr(delivery, "deliver", die)
-        assert await dies(partial(intake.receive, body, Delivery("jobs", "m-1", 1, is_last=False), durable))
-    job = (await ledger.get("analytics", id)).job
-    assert world.events(job) == []
-    await intake.receive(body, Delivery("jobs", "m-1", 2, is_last=False), durable)
-    # Another message about the same job is no reason to tell of it.
-    await intake.receive(body, Delivery("jobs", "m-2", 1, is_last=False), durable)
-    assert len(world.events(job)) == 1
 
 
 async def test_an_endless_answer_is_not_read(world, receiver):

@@ -166,6 +166,19 @@ async def test_a_job_whose_orchestration_has_stopped_is_ended_and_buried(rows, d
     assert len(bus.letters(jobId=id)) == 1
 
 
+async def test_a_job_that_was_stopped_before_it_began_is_ended_and_can_be_replayed(rows, durable, bus):
+    minute = timedelta(minutes=1)
+    stopped, waiting = await rows.put(31 * minute), await rows.put(31 * minute)
+    arguments = {"job": {}, "input": {"currency": "EUR"}, "deadlineSeconds": 1}
+    durable.statuses[f"{rows.kind}-{stopped}"] = {"runtimeStatus": "Terminated", "input": arguments}
+    swept = await stragglers.sweep(AT_ONCE, durable)
+    assert swept.groups[f"stalled:{rows.kind}"].jobs == [waiting]
+    entry = await ledger.get(rows.kind, stopped)
+    assert (entry.state, entry.error["type"], entry.is_buried) == ("Failed", "Terminated", True)
+    assert "openCompensations" not in entry.error, "nothing was done"
+    assert len(bus.letters(jobId=stopped)) == 1
+
+
 async def test_a_job_whose_orchestration_runs_is_left_alone(rows, durable):
     id = await rows.put(timedelta(hours=2), state="Running")
     durable.statuses[f"{rows.kind}-{id}"] = {"runtimeStatus": "Running"}
