@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 from azure.durable_functions import DurableOrchestrationClient, OrchestrationRuntimeStatus
 from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
-from jobs import channels, ledger, results, timeline
+from jobs import channels, clock, ledger, results, timeline
 from jobs.catalog import kind_named
 from jobs.entry import WAITING
 from jobs.errors import UnknownKindError
 from jobs.ledger import Entry
+from jobs.settings import settings
 
 Status = dict[str, Any]
 
@@ -135,9 +137,15 @@ async def news(
 
 
 def version(status: Status) -> str:
-    """Names what a status says, apart from the links in it: these are new at each look, and lead to the same."""
+    """Names what a status says. Links in it are new at each look, so they count only by the time that they work.
+
+    Whoever is told that nothing has changed has links that work for half of their lifetime still.
+    """
     said = {name: value for name, value in status.items() if name != "resultUrl"}
     said["result"] = _without_links(status.get("result"))
+    if ("resultUrl" in status or said["result"] != status.get("result")) and status["completedAt"]:
+        since = clock.now() - datetime.fromisoformat(status["completedAt"])
+        said["links"] = since // timedelta(seconds=settings().result_url_lifetime / 2)
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import aiohttp
 import pytest
 
-from jobs import cancellation, intake, ledger, results, status
+from jobs import cancellation, clock, intake, ledger, results, status
 from jobs.errors import JobNotFoundError, TooLateError, UnknownKindError
 from jobs.job import Envelope, parse
 from jobs.settings import settings
@@ -100,6 +101,19 @@ async def test_a_large_result_is_a_link_that_lets_one_read_it_and_nothing_else(d
             assert await answer.json() == result
         async with http.put(shown["resultUrl"], data=b"", headers={"x-ms-blob-type": "BlockBlob"}) as answer:
             assert answer.status == 403
+
+
+async def test_a_status_whose_links_grow_old_is_another_one(durable, monkeypatch):
+    job = await submitted(durable)
+    entry = await ledger.end(job, None, "Completed", **await results.store(job, "x" * 40_000))
+    ended = datetime.fromisoformat(entry.completed_at)
+
+    async def version_after(seconds: float) -> str:
+        monkeypatch.setattr(clock, "now", lambda: ended + timedelta(seconds=seconds))
+        return status.version(await status.read("order", job.id, durable))
+
+    versions = [await version_after(seconds) for seconds in (0, 449, 451, 899, 901)]
+    assert versions[0] == versions[1] != versions[2] == versions[3] != versions[4]
 
 
 async def test_a_link_expires(durable, monkeypatch, azurite):
