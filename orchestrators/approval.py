@@ -2,14 +2,14 @@
 
 import azure.durable_functions as df
 
-from activities.approvals import open_approval
+from activities.approvals import check_vote, open_approval
 from jobs.errors import JobError
 from jobs.saga import Saga
 from orchestrators.decision import ask
 
 blueprint = df.Blueprint()
 
-PLAN = (open_approval,)
+PLAN = (open_approval, check_vote)
 
 
 @blueprint.orchestration_trigger(context_name="context")

@@ -160,9 +160,9 @@ let silence;
 function announce(text) {
   const regions = [...openDialogs].reverse().map((dialog) => one(".news", dialog)).filter(Boolean);
   const region = regions[0] ?? one("body > .news");
-  put(region, text);
+  all(".news").forEach((each) => put(each, each === region ? text : ""));
   clearTimeout(silence);
-  silence = setTimeout(() => all(".news").forEach((each) => put(each, "")), 8000);
+  silence = setTimeout(() => put(region, ""), 8000);
 }
 
 /** Shows a problem in an element: its sentence, and each field that is wrong. */

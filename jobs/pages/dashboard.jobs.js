@@ -118,7 +118,7 @@ function showProgress(bar, job) {
 function doing(job) {
   if (job.error) return `${job.error.type}: ${job.error.message}`;
   if (FINAL.includes(job.status)) return "";
-  if (job.waitingFor) return `Waits for ${job.waitingFor}`;
+  if (job.waitingFor) return [`Waits for ${job.waitingFor}`, job.progress?.state].filter(Boolean).join(" · ");
   if (job.status === "Pending" && job.notBefore) return `Not before ${moment(job.notBefore)}`;
   return job.progress?.step ?? "";
 }

@@ -45,8 +45,8 @@ def test_reminded_escalated_and_decided_by_default(jobs, questions):
     first = questions.link(FIRST, id)
     assert questions.look(first).status_code == 200
     waiting = jobs.status(id, "approval")
-    shown = waiting["status"], waiting["waitingFor"], waiting["progress"]["step"]
-    assert shown == ("Waiting", "approval", "decision")
+    shown = waiting["status"], waiting["waitingFor"], waiting["progress"]
+    assert shown == ("Waiting", "approval", {"step": "decision", "percent": 50})
 
     jobs.shop.advance(seconds=REMINDER - MOMENT)
     assert len(questions.mails(FIRST, id)) == 1

@@ -101,8 +101,11 @@ def test_a_running_job_is_cancelled(jobs, visit):
     seen.photograph("cancel")
     seen.page.locator("#confirm").get_by_role("button", name="Cancel this job").click()
     expect(seen.news).to_contain_text(re.compile(f"order {id}( is being cancelled|: Cancelled)"))
+    seen.page.keyboard.press("Escape")
     jobs.shop.drain()
     seen.look()
+    expect(seen.news).to_have_text(f"order {id}: Cancelled")  # and nothing older beside it
+    seen.row(id).get_by_role("button").click()
     expect(seen.job.locator("section.state")).to_contain_text("Cancelled")
     expect(seen.button("Cancel this job", seen.job)).to_be_hidden()
     assert (jobs.ended(id)["status"], jobs.left()) == ("Cancelled", PIECES)

@@ -31,6 +31,7 @@ def job(kind: str, id: str, status: str, **more) -> dict:
 
 RUNNING = job("order", "A-1", "Running", progress={"percent": 40, "step": "charge_payment"})
 WAITING = job("refund", "R-1", "Running", waitingFor="approval", progress={"percent": 10, "step": "decision"})
+TRAVELS = {"waitingFor": "carrier", "progress": {"percent": 50, "step": "look_up_parcel", "state": "in-transit"}}
 DONE = job("photo", "P-1", "Completed", runSeconds=12.3)
 QUESTION = {
     "id": "refund-R-1",
@@ -77,7 +78,7 @@ def host() -> FakeHost:
     fake.answers |= {
         "GET /jobs": {"jobs": [RUNNING, WAITING, DONE]},
         "GET /jobs/order/A-1": RUNNING | {"steps": STEPS},
-        "GET /jobs/refund/R-1": WAITING,
+        "GET /jobs/refund/R-1": WAITING | TRAVELS,
         "GET /approvals": {"approvals": [QUESTION]},
         "GET /dead-letters": {"deadLetters": [LETTER]},
         "GET /schedules": {"schedules": [SCHEDULE], "alerts": [ALERT]},
@@ -294,6 +295,9 @@ def test_it_can_be_read_on_a_phone_and_aloud_by_day_and_by_night(host, visit, sc
         assert faint(seen) == nameless(seen) == []
         seen.photograph(f"phone-{scheme}-{tab.lower().replace(' ', '-')}")
     seen.open_tab("Jobs")
+    seen.row("R-1").get_by_role("button").click()
+    expect(seen.job).to_contain_text("Waits for carrier · in-transit")
+    seen.page.keyboard.press("Escape")
     seen.row("A-1").get_by_role("button").click()
     expect(seen.job.locator(".timeline li")).to_have_count(2)
     seen.assert_fits()
