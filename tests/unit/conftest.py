@@ -28,7 +28,7 @@ async def storage(azurite, monkeypatch, provide) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def world(sandbox, shop_settings, monkeypatch) -> Iterator[Sandbox]:
+def world(sandbox, shop_settings, impatience, monkeypatch) -> Iterator[Sandbox]:
     """The payment gateway and the mail server, empty and without faults, and the settings that lead there."""
     for name, value in shop_settings.items():
         monkeypatch.setenv(name, value)

@@ -25,5 +25,5 @@ def configured(bus, receiver, monkeypatch):
 
 
 @pytest.fixture
-def world(bus, receiver, durable, monkeypatch) -> World:
+def delivering(bus, receiver, durable, monkeypatch) -> World:
     return World(bus, receiver, durable, monkeypatch)

@@ -40,7 +40,7 @@ WITH_ODD_BODIES = {
 
 
 @pytest.fixture
-async def poison_jobs(storage, service_bus, monkeypatch) -> AsyncIterator[Any]:
+async def poison_jobs(storage, service_bus, impatience, monkeypatch) -> AsyncIterator[Any]:
     """A sender to the queue `poison-jobs` of a Service Bus that speaks AMQP."""
     monkeypatch.setenv("AzureWebJobsServiceBus", service_bus.connection_string)
     monkeypatch.setattr(replay, "PATIENCE", 0.2)
