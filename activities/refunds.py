@@ -43,7 +43,7 @@ async def reserve(call: Call) -> dict[str, int | str]:
 
     Returns `amount`, `currency`, and both `written` for people. Raises what `refunds.reserve` raises.
     """
-    refund = await refunds.reserve(call.input["order"], call.job.instance_id, call.input["amount"])
+    refund = await refunds.reserve(call.input["order"], call.job, call.input["amount"])
     return {"amount": refund.amount, "currency": refund.currency, "written": _written(refund)}
 
 
@@ -51,13 +51,16 @@ async def release(call: Call) -> None:
     """Give back what was set aside, unless the gateway has paid it. Input: `order`.
 
     It asks the gateway's ledger, as the payment's answer may have been lost. What was paid after all is entered as
-    paid, and stays an open compensation: the job could not know of it, so a person should.
+    paid, and stays an open compensation: the job could not know of it, so a person should. What another job of the
+    same id has made stays as it is.
     """
     refund = await refunds.find(call.input["order"], call.job.instance_id)
+    if refund and not refund.is_of(call.job):
+        return
     if refund and (payment := await _paid(call, refund)):
         await refunds.settle(refund.order_id, refund.id, payment)
         raise RefundEndedError(f"the gateway has paid this refund, as {payment}: it cannot be taken back")
-    await refunds.release(call.input["order"], call.job.instance_id)
+    await refunds.release(call.input["order"], call.job)
 
 
 async def pay(call: Call) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -57,6 +58,8 @@ class Approval:
     kind: str
     job_id: str
     run: int
+    submitted_at: str | None
+    """When the job came; None: an older version of the app has asked."""
     tag: str
     """The row's ETag."""
     state: str
@@ -132,7 +135,10 @@ class Approval:
 async def open_for(
     job: JobRef, question: str, details: Mapping[str, Any], default: str, plan: Callable[[datetime], list[Round]]
 ) -> Approval:
-    """Enter a question unless it is entered, and return it as it is by now. `plan`: the rounds, from a moment on."""
+    """Enter a question unless it is entered, and return it as it is by now. `plan`: the rounds, from a moment on.
+
+    What another job of the same id was answered, whose row in the ledger is gone by its age, is no answer to this one.
+    """
     now = clock.now()
     rounds = plan(now)
     row = {
@@ -140,6 +146,8 @@ async def open_for(
         "RowKey": job.instance_id,
         "jobId": job.id,
         "run": job.run,
+        # Tells this job from another of the same id.
+        "submittedAt": job.submitted_at,
         "state": OPEN,
         # One line, as it becomes the subject of a mail.
         "question": " ".join(question.split()),
@@ -151,11 +159,15 @@ async def open_for(
         "openedAt": written(now),
         "expiresAt": rounds[-1].ends_at if rounds else written(now),
     }
-    try:
-        created = await _table().create_entity(row)
-    except ResourceExistsError:
-        return await get(job.instance_id)
-    return _approval_of(row, created["etag"])
+    while True:
+        with suppress(ResourceExistsError):
+            return _approval_of(row, (await _table().create_entity(row))["etag"])
+        with suppress(ApprovalNotFoundError, ResourceModifiedError, ResourceNotFoundError):
+            found = await get(job.instance_id)
+            if found.submitted_at in (None, job.submitted_at):
+                return found
+            guard = {"etag": found.tag, "match_condition": MatchConditions.IfNotModified}
+            await _table().delete_entity(found.kind, found.id, **guard)
 
 
 async def get(id: str) -> Approval:
@@ -221,15 +233,15 @@ async def decide_by_default(id: str) -> Approval:
 
 
 async def withdraw(id: str) -> Approval | None:
-    """Close a question that nobody has decided, because its job needs no answer. None unless it is withdrawn then."""
+    """Close a question that nobody has decided, because its job needs no answer.
+
+    Returns it as it is then, closed in this way or another; None when there is none.
+    """
     moment = written(clock.now())
-    try:
-        found = await change(
-            await get(id), lambda found: {"state": WITHDRAWN, "decided_at": moment} if found.is_open else None
-        )
-    except ApprovalNotFoundError:
-        return None
-    return found if found.state == WITHDRAWN else None
+    changes = {"state": WITHDRAWN, "decided_at": moment}
+    with suppress(ApprovalNotFoundError):
+        return await change(await get(id), lambda found: changes if found.is_open else None)
+    return None
 
 
 async def bar(job: JobRef) -> None:
@@ -265,6 +277,7 @@ def _approval_of(row: Mapping[str, Any], tag: str) -> Approval:
         kind=row["PartitionKey"],
         job_id=row["jobId"],
         run=row["run"],
+        submitted_at=row.get("submittedAt"),
         tag=tag,
         state=row["state"],
         question=row["question"],

@@ -16,6 +16,7 @@ from azure.data.tables.aio import TableClient
 
 from jobs import money, order_book, order_changes
 from jobs.clients import clients
+from jobs.entry import JobRef
 from jobs.errors import PermanentError
 from jobs.ledger import now
 from jobs.order_book import HANDED_OVER, OrderMissingError
@@ -29,6 +30,10 @@ class OrderNotRefundableError(PermanentError):
 
 class RefundTooLargeError(PermanentError):
     """More is asked for than what is left of the order's charge."""
+
+
+class RefundExistsError(PermanentError):
+    """The order has a refund of this id, which another job has made whose row in the ledger is gone by its age."""
 
 
 class RefundEndedError(PermanentError):
@@ -53,22 +58,29 @@ class Refund:
     """The gateway's id of the refund, once it is paid."""
     row: TableEntity
 
+    def is_of(self, job: JobRef) -> bool:
+        """Whether that job has made it. One that an older version of the app has made is of whoever asks."""
+        return self.row.get("submittedAt", job.submitted_at) == job.submitted_at
 
-async def reserve(order_id: str, refund_id: str, amount: int | None) -> Refund:
+
+async def reserve(order_id: str, job: JobRef, amount: int | None) -> Refund:
     """Set an amount of the order's charge aside, or (None) all that is left of it. Done again it changes nothing.
 
-    Raises OrderMissingError, OrderNotRefundableError, RefundTooLargeError; RefundEndedError when it was released.
+    Raises OrderMissingError, OrderNotRefundableError, RefundTooLargeError, RefundExistsError; RefundEndedError when it
+    was released.
     """
     while True:
-        if refund := await find(order_id, refund_id):
+        if refund := await find(order_id, job.instance_id):
+            if not refund.is_of(job):
+                raise RefundExistsError(f"a refund {job.id} of the order was made before: ask under a new id")
             if refund.state == RELEASED:
-                raise RefundEndedError(f"refund {refund_id} was taken back")
+                raise RefundEndedError(f"refund {refund.id} was taken back")
             return refund
         order = await _sold(order_id)
         left = _number(order, "total") - _number(order, "refundReserved") - _number(order, "refunded")
         wanted = left if amount is None else amount
         _check(order_id, wanted, left, order["currency"])
-        row = _row(order, refund_id, RESERVED, wanted)
+        row = _row(order, job, RESERVED, wanted)
         await order_changes.enter(_moved(order, refundReserved=wanted), ("create", row))
 
 
@@ -77,19 +89,19 @@ async def settle(order_id: str, refund_id: str, payment: str) -> None:
     await _end(order_id, refund_id, PAID, payment=payment)
 
 
-async def release(order_id: str, refund_id: str) -> None:
+async def release(order_id: str, job: JobRef) -> None:
     """Give back what was set aside, also when it never was: then a straggling `reserve` finds the mark.
 
     Raises RefundEndedError if the refund was paid.
     """
-    while await find(order_id, refund_id) is None:
+    while await find(order_id, job.instance_id) is None:
         try:
             order = await _sold(order_id)
         except (OrderMissingError, OrderNotRefundableError):
             return
-        if await order_changes.enter(("create", _row(order, refund_id, RELEASED, 0))):
+        if await order_changes.enter(("create", _row(order, job, RELEASED, 0))):
             return
-    await _end(order_id, refund_id, RELEASED)
+    await _end(order_id, job.instance_id, RELEASED)
 
 
 async def find(order_id: str, refund_id: str) -> Refund | None:
@@ -150,10 +162,12 @@ def _check(order_id: str, wanted: int, left: int, currency: str) -> None:
     )
 
 
-def _row(order: TableEntity, refund_id: str, state: str, amount: int) -> dict[str, Any]:
+def _row(order: TableEntity, job: JobRef, state: str, amount: int) -> dict[str, Any]:
     return {
         "PartitionKey": order["PartitionKey"],
-        "RowKey": refund_id,
+        "RowKey": job.instance_id,
+        # Tells its job from another of the same id.
+        "submittedAt": job.submitted_at,
         "state": state,
         "sale": order["RowKey"],
         "amount": EntityProperty(amount, EdmType.INT64),

@@ -107,6 +107,18 @@ async def test_a_reservation_that_comes_after_its_release_finds_the_mark(sold):
     assert await sold.sums() == (0, 0)
 
 
+async def test_what_an_earlier_job_of_its_id_was_paid_is_no_payment_of_this_one(sold):
+    """The row of the job in the ledger goes by its age, that of the refund stays."""
+    earlier = sold.refund(1000)
+    await refunds.reserve(earlier)
+    await refunds.pay(earlier)
+    later = sold.refund(500, earlier.job.id)
+    with pytest.raises(book.RefundExistsError, match="new id"):
+        await refunds.reserve(later)
+    await refunds.release(later)
+    assert (await sold.sums(), sold.given_back) == ((0, 1000), 1000)
+
+
 async def test_orders_that_were_never_sold(world):
     missing = Sold(world, (await claimed("", {}, {})))
     with pytest.raises(orders.OrderMissingError):
