@@ -68,12 +68,13 @@ async def look_up(call: Call) -> dict[str, Any]:
     Raises SettingMissingError.
     """
     number, look = call.input["parcel"], call.input["look"]
-    if look == 1:
+    known = await parcels.read(number)
+    if known.instance != call.job.instance_id:
+        # The first look that has come so far: storage may have been away at those before.
         overdue_at = clock.now() + kind_named(SHIPMENT).deadline
         await ledger.wait_for(call.job, WAITS_FOR, overdue_at)
     news: list[Change] = []
     outage = False
-    known = await parcels.read(number)
     # An end is known for good.
     if not known.is_over:
         try:

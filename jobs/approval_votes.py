@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -68,6 +69,10 @@ async def vote_by_name(id: str, vote: VoteByName, durable: DurableOrchestrationC
 async def _count(
     found: Approval, vote: Vote, by: str | None, via: str, durable: DurableOrchestrationClient
 ) -> Approval:
+    if found.state in approvals.VOTES.values() and await _is_wanted(found, durable):
+        # Who decided it may have died before anybody was told, and votes again.
+        with suppress(Exception):
+            await durable.raise_event(found.instance_id, found.wake)
     _check_open(found)
     if clock.now() >= datetime.fromisoformat(found.expires_at) or not await _is_wanted(found, durable):
         raise ApprovalOverError("the vote comes too late: the job goes on, or has ended, without it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -105,14 +106,17 @@ async def test_who_asks_with_another_address_is_refused(carrier, durable):
         await intake.submit(parse(Envelope(kind="shipment", id=number, input=input)), durable)
 
 
-async def test_a_look_enters_what_it_finds_and_what_the_job_waits_for(carrier, durable):
+@pytest.mark.parametrize("first", [1, 2])
+async def test_a_look_enters_what_it_finds_and_what_the_job_waits_for(carrier, durable, first):
+    """Also the second, when the first was lost."""
     call, number = await watching(carrier, durable)
+    call = replace(call, input={**call.input, "look": first})
     found = await steps.look_up(call)
     assert (found["newest"]["state"], found["isOver"], found["outage"], found["wake"]) == (
         "announced",
         False,
         False,
-        "news.1",
+        f"news.{first}",
     )
     assert (found["first"], found["longest"]) == (900.0, 43_200.0)
     assert [change["sequence"] for change in found["untold"]] == [1]
@@ -120,7 +124,7 @@ async def test_a_look_enters_what_it_finds_and_what_the_job_waits_for(carrier, d
     assert entry.waiting_for == "carrier"
     assert entry.overdue_at > ledger.written(clock.now())
     row = await parcels.read(number)
-    assert (row.instance, row.wake, row.newest.state) == (f"shipment-{number}", "news.1", "announced")
+    assert (row.instance, row.wake, row.newest.state) == (f"shipment-{number}", f"news.{first}", "announced")
     # Repeated, as after a crash, it finds the same.
     assert await steps.look_up(call) == found
 
