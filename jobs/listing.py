@@ -19,7 +19,7 @@ MOST_LOOKED_AT = 2000
 """Rows in one look for the newest."""
 NARROWER = 6
 """By so much a time is shortened that has too many jobs."""
-SHORTEST = timedelta(seconds=30)
+SHORTEST = timedelta(seconds=1)
 ROWS_IN_PAGE = 1000
 """Table storage gives no more at once."""
 
@@ -57,23 +57,26 @@ async def newest(*, kind: str | None, status: str | None, since: str | None, top
     span = now - asked
     while True:
         begin = written(now - span)
-        found = await _look(_query(kind, status, begin), status)
-        if len(found) <= MOST_LOOKED_AT or span <= SHORTEST:
+        found, is_all = await _look(_query(kind, status, begin), status)
+        if is_all or span <= SHORTEST:
             newest = heapq.nlargest(top, found, key=lambda entry: entry.job.submitted_at)
-            return Newest(newest, begin, is_cut=span < now - asked or len(found) > MOST_LOOKED_AT)
+            # Of a flood, any that were found are shown: nothing is said of what came before now.
+            return Newest(newest, begin if is_all else written(now), is_cut=not is_all or span < now - asked)
         span = max(SHORTEST, span / NARROWER)
 
 
-async def _look(query: Query, status: str | None) -> list[Entry]:
-    """What fits, until it is too much."""
+async def _look(query: Query, status: str | None) -> tuple[list[Entry], bool]:
+    """What fits, and whether that is all: no more rows are looked at than may be."""
     found: list[Entry] = []
+    looked_at = 0
     async for row in _rows(query, ROWS_IN_PAGE):
+        if looked_at == MOST_LOOKED_AT:
+            return found, False
+        looked_at += 1
         entry = entry_of(row, row.metadata["etag"])
         if _fits(entry, status):
             found.append(entry)
-        if len(found) > MOST_LOOKED_AT:
-            break
-    return found
+    return found, True
 
 
 def _rows(query: Query, in_page: int) -> Any:
