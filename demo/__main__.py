@@ -187,7 +187,9 @@ def follow(console: Console, groups: Mapping[str, Sequence[Case]], following: Fo
             following.answer()
             show_progress()
         while following.open_cases and time.monotonic() - began < PATIENCE:
-            following.look()
+            # On a busy machine the step at which a case is cancelled would be over before all had been looked at.
+            if not following.hurry():
+                following.look()
             show_progress()
             time.sleep(0.1)
         if not console.is_terminal:

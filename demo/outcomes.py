@@ -106,6 +106,14 @@ class Following:
             if case.scenario.vote and case.is_submitted and not case.has_voted:
                 case.has_voted = self._approver.vote(case.scenario.id, case.scenario.vote)
 
+    def hurry(self) -> bool:
+        """Ask once for the cases that have to be cancelled at a step. Returns whether one still has to be."""
+        self.answer()
+        for case in self._to_cancel():
+            if status := self._shop.status(case.scenario.kind, case.job_id):
+                self._take(case, status)
+        return bool(self._to_cancel())
+
     def look(self) -> None:
         """Ask once for every case that has not ended."""
         self.answer()
@@ -126,6 +134,10 @@ class Following:
         status = self._shop.status(case.scenario.kind, case.job_id)
         if status and status["status"] in FINAL:
             case.outcome_of_replay = _ended(status)
+
+    def _to_cancel(self) -> list[Case]:
+        waiting = [case for case in self.open_cases if case.is_submitted and not case.cancel_asked]
+        return [case for case in waiting if case.scenario.cancel_at]
 
     def _may_begin(self, case: Case) -> bool:
         before = [each for each in self._cases if each.scenario.id == case.scenario.after]
