@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from azure.durable_functions import DurableOrchestrationClient
+from azure.durable_functions import DurableOrchestrationClient, OrchestrationRuntimeStatus
 
 from jobs.entry import CANCELLED, COMPLETED, FAILED, PENDING, RUNNING, WAITING, Entry, written
 
@@ -23,6 +23,8 @@ CALLS = {
 }
 """Events of a history in which each call is folded into its end (durable.md §5), and what has become of the call."""
 CRASHED = {"type": "Unexpected", "message": "it failed unexpectedly: see the host's log", "retryable": True}
+ABANDONED = {"type": "Abandoned", "message": "the job was ended meanwhile: nobody knows what came of it"}
+STOPPED = (OrchestrationRuntimeStatus.Terminated, OrchestrationRuntimeStatus.Failed)
 Step = dict[str, Any]
 
 
@@ -64,6 +66,10 @@ async def read(
     live = await durable.get_status(entry.job.instance_id, show_history=True, show_history_output=True)
     # The SDK hangs it on by the name that it has in the answer (durable.md §5).
     steps = fold(getattr(live, "historyEvents", None) or [], status)
+    if live and live.runtime_status in STOPPED:
+        for step in steps:
+            if step.status == RUNNING:
+                step.status, step.error = FAILED, ABANDONED
     return [step.to_dict() for step in steps[-MOST:]], max(0, len(steps) - MOST)
 
 

@@ -97,6 +97,10 @@ async def test_of_many_steps_the_newest_are_shown(storage, durable, monkeypatch)
     shown = await status.read("order", submitted.job.id, durable, steps=True)
     assert [step["step"] for step in shown["steps"]] == ["step2", "step3", "step4"]
     assert shown["stepsLeftOut"] == 2
+    stopped = {"runtimeStatus": "Terminated", "historyEvents": [*history, under_way("pay", 6)]}
+    durable.statuses[submitted.job.instance_id] = stopped
+    last = (await status.read("order", submitted.job.id, durable, steps=True))["steps"][-1]
+    assert (last["step"], last["status"], last["error"]["type"]) == ("pay", "Failed", "Abandoned")
 
 
 @pytest.mark.anyio
