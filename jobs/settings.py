@@ -227,9 +227,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         shipment_longest_interval=number("SHIPMENT_LONGEST_INTERVAL", least=0.1),
         webhook_secret=text("WEBHOOK_SECRET"),
         callback_allowed_hosts=several("CALLBACK_ALLOWED_HOSTS"),
-        callback_timeout=number("CALLBACK_TIMEOUT"),
-        delivery_first_pause=number("DELIVERY_FIRST_PAUSE"),
-        delivery_longest_pause=number("DELIVERY_LONGEST_PAUSE"),
+        callback_timeout=number("CALLBACK_TIMEOUT", least=0.1),
+        delivery_first_pause=number("DELIVERY_FIRST_PAUSE", least=0.1),
+        delivery_longest_pause=number("DELIVERY_LONGEST_PAUSE", least=0.1),
         delivery_lifetime=number("DELIVERY_LIFETIME"),
     )
 

@@ -92,6 +92,8 @@ def test_who_tells_of_blobs_can_be_set():
         ("OVERDUE_ALERT_MARGIN", "-1"),
         ("DEAD_LETTER_ALERT_DEPTH", "many"),
         ("IMPORT_ROWS_PER_CHUNK", "0"),
+        ("DELIVERY_FIRST_PAUSE", "0"),
+        ("CALLBACK_TIMEOUT", "0"),
     ],
 )
 def test_a_number_that_is_none_or_too_small_is_named(name, value):
