@@ -72,8 +72,9 @@ class BlobConsumer:
 
     async def enqueue(self, message: BlobMessage) -> None:
         """Have a function run for a version. Raises what Queue.put raises."""
-        self.queued += 1
         await self.queue.put(message.to_text(), create=True)
+        # Only now: whoever has looked into the queue before must look again.
+        self.queued += 1
 
     def _poison_for(self, message: ReceivedMessage) -> Queue:
         said = BlobMessage.parse(message.text)

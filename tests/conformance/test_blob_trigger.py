@@ -106,6 +106,22 @@ async def test_path_tokens_choose_blobs_and_name_outputs(azurite, container, cap
     assert f"Blob '{container.name}/IN-c.txt' {skipped}" in caplog.text
 
 
+async def test_a_version_counts_as_queued_once_it_is_in_the_queue(azurite, container, monkeypatch):
+    """By that count `is_idle` knows that it has looked into the queue too early."""
+    async with watching(azurite, blob_app(f"{container.name}/{{name}}", lambda b: None)) as host:
+        consumer, counts = host.blob_triggers._consumer, []
+        put = consumer.queue.put
+
+        async def put_and_count(text, **options):
+            counts.append(consumer.queued)
+            await put(text, **options)
+
+        monkeypatch.setattr(consumer.queue, "put", put_and_count)
+        await container.put("a")
+        await host.drain()
+        assert (counts, consumer.queued, len(host.records)) == ([0], 1, 1)
+
+
 async def test_a_blob_written_by_this_hosts_own_output_is_found_at_once(azurite, container):
     app, seen = func.FunctionApp(), []
 
