@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -15,8 +13,7 @@ from jobs.approvals import Approval
 from jobs.cancellation import ENDED
 from jobs.errors import ApprovalDecidedError, ApprovalOverError
 from jobs.inputs import Input, Text
-
-logger = logging.getLogger("nightshift")
+from jobs.wakes import wake
 
 LONGEST_REASON = 500
 Reason = Annotated[str, StringConstraints(max_length=LONGEST_REASON, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
@@ -71,8 +68,7 @@ async def _count(
 ) -> Approval:
     if found.state in approvals.VOTES.values() and await _is_wanted(found, durable):
         # Who decided it may have died before anybody was told, and votes again.
-        with suppress(Exception):
-            await durable.raise_event(found.instance_id, found.wake)
+        await wake(found.instance_id, found.wake, durable)
     _check_open(found)
     if clock.now() >= datetime.fromisoformat(found.expires_at) or not await _is_wanted(found, durable):
         raise ApprovalOverError("the vote comes too late: the job goes on, or has ended, without it")
@@ -86,11 +82,7 @@ async def _count(
         return approvals.decided(vote.decision, by=by, at=moment, via=via, reason=vote.reason or None)
 
     decided = await approvals.change(found, changes)
-    try:
-        await durable.raise_event(decided.instance_id, decided.wake)
-    except Exception:
-        # It counts all the same: the next timer finds it.
-        logger.warning("the vote on %s counts, but its job could not be told at once", decided.id, exc_info=True)
+    await wake(decided.instance_id, decided.wake, durable)
     return decided
 
 

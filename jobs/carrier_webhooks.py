@@ -20,6 +20,7 @@ from jobs.errors import InvalidInputError, NotSignedError, SettingMissingError
 from jobs.inputs import Identifier
 from jobs.job import invalid
 from jobs.settings import settings
+from jobs.wakes import wake
 
 MOVED = "parcel.moved"
 
@@ -54,7 +55,7 @@ async def take(body: bytes, headers: Mapping[str, str], durable: DurableOrchestr
     telemetry.parcel_heard_of(found.id, movement.sequence, is_news=bool(found.untold))
     # The look that was woken before may have ended without it, so as long as something is untold each one wakes.
     if found.untold:
-        await _wake(found.instance, found.wake, durable)
+        await wake(found.instance, found.wake, durable)
 
 
 def _verify(body: bytes, headers: Mapping[str, str]) -> None:
@@ -79,12 +80,3 @@ def _parse(fields: dict[str, Any]) -> _Data:
         return _Movement.model_validate(fields).data
     except ValidationError as error:
         raise invalid(error, "the webhook is not right") from None
-
-
-async def _wake(instance: str, event: str, durable: DurableOrchestrationClient) -> None:
-    try:
-        await durable.raise_event(instance, event)
-    except Exception as error:
-        # Any trouble the SDK tells by a bare Exception, also that the job has ended. The news are entered, and the next
-        # look finds them: that it is later does no harm.
-        telemetry.wake_lost(instance, error)

@@ -11,7 +11,7 @@ from jobs import clock, telemetry
 from jobs.clients import Clients, clients
 from jobs.cloud_events import TOPIC, Event
 from jobs.errors import JobError, ServiceBusUnavailableError
-from jobs.links import links
+from jobs.links import links, send_all
 
 LINGER = 0.5
 """Seconds that an event for which nobody waits may be kept, so that others can go with it."""
@@ -99,18 +99,8 @@ class EventStream:
     async def _deliver(self, events: list[Event]) -> None:
         if self._failure and clock.now() < self._failure[1]:
             raise ServiceBusUnavailableError(self._failure[0])
-        from azure.servicebus.exceptions import MessageSizeExceededError
-
         async with links().lent(TOPIC) as sender:
-            batch = await sender.create_message_batch()
-            for message in (event.to_message() for event in events):
-                try:
-                    batch.add_message(message)
-                except MessageSizeExceededError:
-                    await sender.send_messages(batch)
-                    batch = await sender.create_message_batch()
-                    batch.add_message(message)
-            await sender.send_messages(batch)
+            await send_all(sender, [event.to_message() for event in events])
 
     def _failed(self, error: Exception) -> None:
         if self._failure and clock.now() < self._failure[1]:

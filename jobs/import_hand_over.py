@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from jobs import strict_json
 from jobs.errors import SettingMissingError
 from jobs.ledger import JobRef
-from jobs.links import Link, links
+from jobs.links import Link, links, send_all
 from jobs.settings import settings
 
 if TYPE_CHECKING:
@@ -39,16 +39,7 @@ async def send(orders: Sequence[tuple[JobRef, datetime]]) -> None:
         return
     messages = [_message(*order) for order in orders]
     async with links().lent(TO_JOBS) as sender:
-        batch = await sender.create_message_batch()
-        for message in messages:
-            try:
-                batch.add_message(message)
-            except ValueError:
-                # The batch is full.
-                await sender.send_messages(batch)
-                batch = await sender.create_message_batch()
-                batch.add_message(message)
-        await sender.send_messages(batch)
+        await send_all(sender, messages)
 
 
 def _message(job: JobRef, at: datetime) -> ServiceBusMessage:

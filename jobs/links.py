@@ -6,7 +6,7 @@ Neither is safe for concurrent use (the `azure-servicebus` package says so), so 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from jobs.clients import Clients, clients
 from jobs.errors import ServiceBusUnavailableError
 
 if TYPE_CHECKING:
+    from azure.servicebus import ServiceBusMessage
     from azure.servicebus.aio import ServiceBusReceiver, ServiceBusSender
 
 
@@ -134,6 +135,20 @@ def links() -> Links:
         _links[shared] = Links()
         shared.before_closing(lambda: _links.pop(shared).close())
     return _links[shared]
+
+
+async def send_all(sender: ServiceBusSender, messages: Iterable[ServiceBusMessage]) -> None:
+    """Send messages in their order, as many at once as the bus takes. After an error some may have been sent."""
+    batch = await sender.create_message_batch()
+    for message in messages:
+        try:
+            batch.add_message(message)
+        except ValueError:
+            # The batch is full.
+            await sender.send_messages(batch)
+            batch = await sender.create_message_batch()
+            batch.add_message(message)
+    await sender.send_messages(batch)
 
 
 _links: WeakKeyDictionary[Clients, Links] = WeakKeyDictionary()

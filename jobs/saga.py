@@ -21,8 +21,6 @@ from jobs.retry import Activity, RetryPolicy, name_of
 from jobs.waiting import Steps, sleep_until
 
 ACTION = RetryPolicy()
-ONCE = RetryPolicy(attempts=1, crashes=1)
-"""For what is done again anyway, such as a look at something that is watched."""
 DUTY = RetryPolicy(attempts=20, cap=300.0, crashes=20)
 """For what must not be left undone, undos and the end: it outlasts an outage of half an hour."""
 
