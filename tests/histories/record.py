@@ -24,9 +24,9 @@ from devhost.testing import TestHost
 from sandbox.in_process import Sandbox
 from tests.conftest import BLOB_DOORS, ROOT, TIMERS, Stock, settings_for
 from tests.impatience import without_naps
-from tests.integration.asking import ASKING, ESCALATION, FIRST, Questions
 from tests.integration.importing import Imports, row, table
 from tests.integration.jobs_seen import PRICE, Jobs
+from tests.integration.questions_seen import ASKING, ESCALATION, FIRST, Questions
 from tests.orders import article
 
 FOLDER = Path(__file__).parent

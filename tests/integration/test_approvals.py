@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.integration.asking import ASKING, ESCALATION, FIRST, REMINDER, SECOND, Questions
 from tests.integration.jobs_seen import PIECES, PRICE, fresh
+from tests.integration.questions_seen import ASKING, ESCALATION, FIRST, REMINDER, SECOND, Questions
 
 MOMENT = 60
 """Seconds, between two moments at which something happens."""

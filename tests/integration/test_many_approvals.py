@@ -6,8 +6,8 @@ import random
 import sys
 from collections.abc import Callable
 
-from tests.integration.asking import ASKING, ESCALATION, FIRST, SECOND, Questions
 from tests.integration.jobs_seen import fresh
+from tests.integration.questions_seen import ASKING, ESCALATION, FIRST, SECOND, Questions
 
 COUNT = 200
 OTHER = {"approve": "reject", "reject": "approve"}

@@ -9,8 +9,8 @@ from azure.storage.blob import BlobServiceClient
 
 from jobs import uploads
 from tests.conftest import ROOT, WITH_BLOBS
-from tests.integration.asking import ASKING, FIRST, Questions
 from tests.integration.jobs_seen import PRICE, fresh
+from tests.integration.questions_seen import ASKING, FIRST, Questions
 
 
 @pytest.fixture
