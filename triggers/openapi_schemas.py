@@ -59,7 +59,13 @@ _STATUS_SCHEMA = {
         "status": {"enum": ["Pending", "Running", "Waiting", "Completed", "Failed", "Cancelled"]},
         "progress": {
             "type": ["object", "null"],
-            "properties": {"percent": {"type": ["integer", "null"]}, "step": {"type": ["string", "null"]}},
+            "properties": {
+                "percent": {"type": ["integer", "null"]},
+                "step": {"type": ["string", "null"]},
+                "state": {"type": "string", "description": "Of what is watched: the parcel of a shipment."},
+                "looks": {"type": "integer", "description": "How often it was looked at."},
+                "outages": {"type": "integer", "description": "Looks in a row that found nobody."},
+            },
         },
         "waitingFor": {"type": "string", "description": "What outside the app it waits for."},
         "correlationId": {"type": "string"},

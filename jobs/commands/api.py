@@ -80,7 +80,7 @@ async def find(name: str) -> dict[str, Any]:
         return await ask("GET", path_of(kind, id))
     found = [status for status in await asyncio.gather(*(_if_any(kind, name) for kind in KINDS)) if status]
     if not found:
-        raise JobNotFoundError(f"there is no job {name!r} of any kind")
+        raise JobNotFoundError(f"there is no job {name!r} of any kind: one that was just sent is still in its queue")
     if len(found) > 1:
         names = " or ".join(f"{status['kind']}/{name}" for status in found)
         raise AmbiguousIdError(f"several jobs have the id {name!r}: say {names}")

@@ -46,10 +46,11 @@ class TestShow:
         assert "mail/X-1" in err and "order/X-1" in err
 
     def test_an_id_that_nobody_has(self, api, capsys):
-        for name in ("order/nobody", "nobody", "a/b/c", "../health"):
+        for name in ("order/nobody", "a/b/c", "../health", "nobody"):
             code, out, err = ran(capsys, "show", name)
             assert (code, out, err.count("\n")) == (1, "", 1)
             assert err.startswith("error: there is no job")
+        assert "just sent is still in its queue" in err
 
     def test_a_name_cannot_lead_out_of_its_path(self, api, capsys):
         ran(capsys, "show", "order/../../admin?x#y")
