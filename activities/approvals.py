@@ -142,5 +142,7 @@ async def _mail(call: Call, approval: Approval, what: str) -> dict:
             f"If nobody has decided by {expires_at:%Y-%m-%d %H:%M} UTC, it counts as {COUNTS_AS[approval.default]}.\n"
         )
         subject = f"{what} ({approval.kind} {approval.job_id}): {approval.question}"
-        await mail.deliver(approval.approver, subject, text, key=call.key, correlation_id=call.job.correlation_id)
+        # A later job of the same id asks another question.
+        key = f"{call.key}/{approval.opened_at}"
+        await mail.deliver(approval.approver, subject, text, key=key, correlation_id=call.job.correlation_id)
     return {"decision": await _decision(call, approval)}

@@ -35,7 +35,7 @@ def read(token: str) -> Invitation:
     """What the token of a link says. Raises LinkForgedError, ApprovalOverError past its time, SettingMissingError."""
     try:
         approval, round, expires_at = _serializer().loads(token)
-    except BadData:
+    except (BadData, UnicodeEncodeError):
         raise LinkForgedError(
             "this link is not one that was mailed: use the one in the mail, whole, or ask the operator"
         ) from None

@@ -151,7 +151,8 @@ async def open_for(
         "state": OPEN,
         # One line, as it becomes the subject of a mail.
         "question": " ".join(question.split()),
-        "details": json.dumps(dict(details)),
+        # Unescaped, since a column takes 32,768 characters.
+        "details": json.dumps(dict(details), ensure_ascii=False),
         "rounds": json.dumps([each.to_dict() for each in rounds]),
         "round": 0,
         "wake": "decided.0",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from jobs.entry import written
 from jobs.errors import PermanentError, TransientError
@@ -25,6 +26,13 @@ class CarrierUnavailableError(TransientError):
     """The carrier was busy, failed, could not be reached, or said what cannot be."""
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be within the years 1 to 9999 in UTC") from None
+
+
 class Moved(BaseModel):
     """That a parcel has come to a state, as the carrier tells it. What it tells besides is no concern of ours."""
 
@@ -32,7 +40,7 @@ class Moved(BaseModel):
 
     sequence: Sequence
     state: State
-    at: Annotated[AwareDatetime, Field(strict=False)]
+    at: Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_utc)]
 
     @property
     def change(self) -> Change:

@@ -65,6 +65,12 @@ async def test_it_is_opened_once_and_keeps_its_plan(monkeypatch):
     assert datetime.fromisoformat(entry.overdue_at) == end + timedelta(hours=1)
 
 
+async def test_the_largest_details_of_an_input_have_room():
+    details = {f"detail-{number}": "\N{PACKAGE}" * 200 for number in range(20)}
+    made = await opened(details=details)
+    assert (await state(made)).details == details
+
+
 async def test_without_a_reminder_within_the_round_there_is_none(monkeypatch):
     monkeypatch.setenv("APPROVAL_REMINDER", str(3 * 86_400))
     settings.cache_clear()
@@ -218,7 +224,7 @@ async def test_links_expire_by_the_app_s_clock(monkeypatch):
         await approval_votes.look(token)
 
 
-@pytest.mark.parametrize("token", ["", "x", "a.b", "WzFd.", "\x00", "é", "A" * 5000])
+@pytest.mark.parametrize("token", ["", "x", "a.b", "WzFd.", "\x00", "é", "\udcff", "A" * 5000])
 async def test_what_is_no_link_is_refused(token):
     with pytest.raises(LinkForgedError):
         approval_links.read(token)
@@ -266,16 +272,20 @@ async def test_a_question_that_was_withdrawn_before_it_was_asked_is_not_asked(wo
 
 
 @pytest.mark.parametrize("is_withdrawn", [False, True])
-async def test_what_an_earlier_job_of_its_id_was_answered_is_no_answer(durable, is_withdrawn):
+async def test_what_an_earlier_job_of_its_id_was_answered_is_no_answer(durable, world, is_withdrawn):
     """The row of the job in the ledger goes before that of its question."""
     earlier = await opened()
+    await steps.ask(step(earlier, round=0))
     if is_withdrawn:
         await steps.withdraw(earlier)
     else:
         await approval_votes.vote_by_link(link(earlier.job.instance_id), APPROVE, durable)
     later = replace(earlier, job=replace(earlier.job, submitted_at=ledger.now()))
     assert len((await steps.open_question(later))["rounds"]) == 2
-    assert (await steps.ask(step(later, round=0)))["decision"] is None
+    for _ in range(2):
+        assert (await steps.ask(step(later, round=0)))["decision"] is None
+    box = world.mailbox()
+    assert (len(box["messages"]), box["duplicates"]) == (2, 1)
     await approval_votes.vote_by_link(link(later.job.instance_id), REJECT, durable)
     assert (await steps.open_question(later))["wake"] == "decided.0"
     assert (await state(later)).state == "Rejected"

@@ -132,6 +132,7 @@ async def test_what_is_signed_and_makes_no_sense_is_named(durable, parcel):
         "a state that is none": moved(parcel, state="eaten"),
         "a sequence that is none": moved(parcel, sequence="2"),
         "below one": moved(parcel, sequence=0),
+        "before the first year": moved(parcel, at="0001-01-01T00:00:00+23:59"),
         "a number that is none": moved("../jobs"),
         "a key twice": b'{"type": "parcel.moved", "type": "parcel.moved"}',
     }
