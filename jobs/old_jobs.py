@@ -6,6 +6,7 @@ for good: thumbnails, the order book, the sales.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from azure.data.tables import TableEntity
@@ -14,6 +15,7 @@ from azure.durable_functions import DurableOrchestrationClient
 from jobs import bodies, claim_check, dead_letters, ledger, parcels, results
 from jobs.ages import Ages
 from jobs.catalog import KINDS
+from jobs.channels import DELIVERED
 from jobs.dead_letters import OPEN_COMPENSATIONS
 from jobs.entry import CANCELLED, COMPLETED, FAILED, Entry, JobRef
 from jobs.erasing import Eraser, for_each
@@ -36,7 +38,7 @@ async def erase(
     """Erase one page of jobs. Returns where to go on, None at the end. Raises ServiceBusUnavailableError."""
     rows, token = await _page(ages, continuation)
     lettered: set[tuple[str | None, str | None]] = set()
-    if any(row["state"] == FAILED for row in rows):
+    if any(_may_have_a_letter(row) for row in rows):
         lettered = await _lettered()
         # Once more: a job whose letter a replay took before it was seen is Failed no longer.
         rows, token = await _page(ages, continuation)
@@ -63,12 +65,19 @@ async def _erase_page(
     for row, entry in entries:
         if OPEN_COMPENSATIONS in (entry.error or {}):
             eraser.kept["openCompensations"] += 1
-        elif entry.state == FAILED and (entry.job.kind, entry.job.id) in lettered:
+        elif _may_have_a_letter(row) and (entry.job.kind, entry.job.id) in lettered:
             eraser.kept["deadLetters"] += 1
         else:
             going.append((row, entry))
     await for_each([entry for _, entry in going], lambda entry: _erase_belongings(eraser, entry, durable))
     await eraser.rows("jobs", ledger.table(), [row for row, _ in going])
+
+
+def _may_have_a_letter(row: TableEntity) -> bool:
+    """A job that has failed has one, and one whose end could not be told, or was not told in time."""
+    return row["state"] == FAILED or any(
+        said["state"] != DELIVERED for said in json.loads(row.get("deliveries", "{}")).values()
+    )
 
 
 async def _erase_belongings(eraser: Eraser, entry: Entry, durable: DurableOrchestrationClient) -> None:

@@ -138,6 +138,18 @@ async def test_a_failed_job_stays_while_its_letter_does(durable, bus):
     assert not await is_there(job)
 
 
+async def test_a_job_of_which_somebody_could_not_be_told_stays_while_that_can_be_replayed(durable, bus):
+    untold = json.dumps({"callback": {"state": "Failed", "attempts": 9}})
+    job = await ended(durable, "Completed", 31 * DAY, deliveries=untold)
+    body = json.dumps({"kind": job.kind, "id": job.id, "channel": "callback", "end": "e"}).encode()
+    await dead_letters.bury_message("servicebus:deliveries", "d-1", body, NotAJobError("gone"))
+    await clean_up("jobs", durable)
+    assert await is_there(job)
+    bus.queues["poison-jobs"].dead.clear()
+    await clean_up("jobs", durable)
+    assert not await is_there(job)
+
+
 async def test_a_job_that_is_replayed_meanwhile_keeps_all_that_it_needs(durable, bus, monkeypatch):
     job = await ended(durable, "Failed", 400 * DAY, buried=False, error=json.dumps(ERROR))
     await dead_letters.bury_job(await ledger.get(job.kind, job.id))
