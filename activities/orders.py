@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import azure.durable_functions as df
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
@@ -13,6 +12,7 @@ from jobs import clock, order_changes, sales
 from jobs.call import Call, outcome
 from jobs.clients import clients
 from jobs.errors import PermanentError
+from jobs.etags import if_match
 from jobs.order_book import CONFIRMED, HANDED_OVER, ROW, WITHDRAWN, OrderMissingError
 from jobs.sales import Sale
 from jobs.settings import settings
@@ -94,8 +94,7 @@ async def hand_over(call: Call) -> dict[str, bool]:
         await sales.enter(_sale(call, order))
         changes = await order_changes.read(call.job.id)
         row = {**_keys(call), "state": HANDED_OVER, "address": changes.address or call.job.claim}
-        guard = {"etag": order.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
-        handed_over = "update", row, {"mode": UpdateMode.MERGE, **guard}
+        handed_over = "update", row, {"mode": UpdateMode.MERGE, **if_match(order.metadata["etag"])}
         if await order_changes.enter(handed_over, changes.closed(call.job.instance_id)):
             return {"carrier": settings().carrier_url is not None}
 

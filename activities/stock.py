@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import azure.durable_functions as df
-from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
@@ -19,6 +18,7 @@ from jobs import order_book
 from jobs.call import Call, outcome
 from jobs.clients import clients
 from jobs.errors import PermanentError, TransientError
+from jobs.etags import if_match
 from jobs.settings import settings
 
 blueprint = df.Blueprint()
@@ -175,7 +175,7 @@ async def _find(sku: str, row_key: str) -> Row | None:
 
 def _update(row: Row, **changes: Any) -> tuple:
     """One operation of a transaction: change the row unless somebody else has since it was read."""
-    guard = {"mode": UpdateMode.MERGE, "etag": row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
+    guard = {"mode": UpdateMode.MERGE, **if_match(row.metadata["etag"])}
     return "update", {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"], **changes}, guard
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
@@ -21,6 +20,7 @@ from jobs import alert_channels, clock, telemetry
 from jobs.alert_channels import CLEARED, RAISED, Notice
 from jobs.clients import clients
 from jobs.errors import JobError
+from jobs.etags import if_match
 from jobs.ledger import written
 
 PARTITION = "alert"
@@ -109,8 +109,7 @@ async def _raise(condition: Condition, known: Alert | None) -> None:
         if known is None:
             tag = (await _table().create_entity(row))["etag"]
         else:
-            guard = {"etag": known.tag, "match_condition": MatchConditions.IfNotModified}
-            tag = (await _table().update_entity(row, mode=UpdateMode.REPLACE, **guard))["etag"]
+            tag = (await _table().update_entity(row, mode=UpdateMode.REPLACE, **if_match(known.tag)))["etag"]
     except (ResourceExistsError, ResourceModifiedError):
         # Another watch was quicker, and tells it.
         return
@@ -148,9 +147,8 @@ async def _tell(alert: Alert) -> None:
 async def _change(alert: Alert, changes: dict[str, Any]) -> Alert | None:
     """Change the row if it is as it was read. None when somebody was quicker."""
     row = {**_keys(alert.key), **changes, "untold": json.dumps(changes["untold"])}
-    guard = {"etag": alert.tag, "match_condition": MatchConditions.IfNotModified}
     try:
-        changed = await _table().update_entity(row, mode=UpdateMode.MERGE, **guard)
+        changed = await _table().update_entity(row, mode=UpdateMode.MERGE, **if_match(alert.tag))
     except ResourceModifiedError:
         return None
     known = {"summary": alert.summary, "figures": json.dumps(alert.figures), "raisedAt": alert.raised_at}

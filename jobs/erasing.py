@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableEntity, TableTransactionError
 from azure.data.tables.aio import TableClient
 
 from jobs.clients import clients
+from jobs.etags import if_match
 
 AT_ONCE = 16
 """Requests at the same time."""
@@ -36,7 +36,7 @@ class Eraser:
     async def blob(self, what: str, container: str, name: str, etag: str | None = None) -> None:
         """Erase one blob, if it is there, and is still the version that has the `etag`, if one is given."""
         client = clients().container(container).get_blob_client(name)
-        guard = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        guard = if_match(etag) if etag else {}
         try:
             if self.dry_run:
                 await client.get_blob_properties(**guard)
@@ -103,4 +103,4 @@ def _keys(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unchanged(row: TableEntity) -> dict[str, Any]:
-    return {"etag": row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
+    return if_match(row.metadata["etag"])

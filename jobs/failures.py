@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError
 from azure.data.tables import UpdateMode
 
 from jobs import ledger, letters
+from jobs.etags import if_match
 from jobs.ledger import PENDING, Entry
 
 OF_ONE_RUN = (
@@ -50,9 +50,8 @@ async def reopen(entry: Entry, *, in_new_run: bool) -> Entry | None:
     stored = await ledger.read_row(entry.job.kind, entry.job.id)
     row = {name: value for name, value in stored.items() if name not in OF_ONE_RUN}
     row |= {"state": PENDING, "run": entry.job.run + in_new_run, "reopenedBy": entry.failure}
-    guard = {"etag": entry.tag, "match_condition": MatchConditions.IfNotModified}
     try:
-        replaced = await ledger.table().update_entity(row, mode=UpdateMode.REPLACE, **guard)
+        replaced = await ledger.table().update_entity(row, mode=UpdateMode.REPLACE, **if_match(entry.tag))
     except ResourceModifiedError:
         return None
     return ledger.entry_of(row, replaced["etag"])

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableEntity, UpdateMode
 
 from jobs import ledger
 from jobs.clients import clients
 from jobs.errors import JobNotFoundError, TransientError
+from jobs.etags import if_match
 from jobs.ledger import JobRef
 
 TABLE = "imports"
@@ -64,12 +64,7 @@ async def take_turn(identity: str, digest: str, job: JobRef, *, wait: float) -> 
         row["mixed"] = found["mixed"] or found["digest"] != digest
         try:
             # Written even if it says the same, so that whoever has read it before does not take the turn as well.
-            await table.update_entity(
-                row,
-                mode=UpdateMode.REPLACE,
-                etag=found.metadata["etag"],
-                match_condition=MatchConditions.IfNotModified,
-            )
+            await table.update_entity(row, mode=UpdateMode.REPLACE, **if_match(found.metadata["etag"]))
             return row["mixed"]
         except (ResourceModifiedError, ResourceNotFoundError):
             continue

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
@@ -19,6 +18,7 @@ from jobs.entry import CANCELLED, FAILED, FINAL, PENDING, RUNNING, Deliveries, E
 from jobs.entry import COMPLETED as COMPLETED
 from jobs.entry import written as written
 from jobs.errors import JobBusyError, JobFinishedError, JobNotFoundError
+from jobs.etags import if_match
 
 STATES = (PENDING, RUNNING, *FINAL)
 
@@ -203,9 +203,7 @@ async def merge(job: JobRef, tag: str, changes: dict[str, Any]) -> str | None:
     """
     row = {"PartitionKey": job.kind, "RowKey": job.id, **changes}
     try:
-        merged = await table().update_entity(
-            row, mode=UpdateMode.MERGE, etag=tag, match_condition=MatchConditions.IfNotModified
-        )
+        merged = await table().update_entity(row, mode=UpdateMode.MERGE, **if_match(tag))
     except ResourceModifiedError:
         found = await table().get_entity(job.kind, job.id)
         return found.metadata["etag"] if found.items() >= row.items() else None

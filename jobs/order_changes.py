@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from jobs.clients import clients
+from jobs.etags import if_match
 
 ROW = "changes"
 OVERTAKEN = (409, 412)
@@ -50,7 +50,7 @@ class Changes:
         row = {"PartitionKey": self.order_id, "RowKey": ROW, **values}
         if self.tag is None:
             return "create", row
-        guard = {"mode": UpdateMode.MERGE, "etag": self.tag, "match_condition": MatchConditions.IfNotModified}
+        guard = {"mode": UpdateMode.MERGE, **if_match(self.tag)}
         return "update", row, guard
 
 

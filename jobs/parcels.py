@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
 from azure.data.tables.aio import TableClient
@@ -19,6 +18,7 @@ from azure.data.tables.aio import TableClient
 from jobs.clients import clients
 from jobs.erasing import Eraser
 from jobs.errors import PermanentError
+from jobs.etags import if_match
 
 ROW = "parcel"
 MOST_CHANGES = 200
@@ -127,8 +127,7 @@ async def _enter(parcel: Parcel) -> bool:
         if parcel.tag is None:
             await _table().create_entity(row)
         else:
-            guard = {"etag": parcel.tag, "match_condition": MatchConditions.IfNotModified}
-            await _table().update_entity(row, mode=UpdateMode.REPLACE, **guard)
+            await _table().update_entity(row, mode=UpdateMode.REPLACE, **if_match(parcel.tag))
     except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
         return False
     return True

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
@@ -18,6 +17,7 @@ from jobs import money, order_book, order_changes
 from jobs.clients import clients
 from jobs.entry import JobRef
 from jobs.errors import PermanentError
+from jobs.etags import if_match
 from jobs.ledger import now
 from jobs.order_book import HANDED_OVER, OrderMissingError
 
@@ -185,11 +185,7 @@ def _moved(order: TableEntity, **changes: int) -> order_changes.Operation:
 
 
 def _guard(row: TableEntity) -> dict[str, Any]:
-    return {
-        "mode": UpdateMode.MERGE,
-        "etag": row.metadata["etag"],
-        "match_condition": MatchConditions.IfNotModified,
-    }
+    return {"mode": UpdateMode.MERGE, **if_match(row.metadata["etag"])}
 
 
 def _keys(row: TableEntity) -> dict[str, str]:

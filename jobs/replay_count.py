@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 
 from jobs.clients import clients
 from jobs.errors import ReplayRefusedError
+from jobs.etags import if_match
 
 MOST_REPLAYS = 2
 
@@ -29,9 +29,8 @@ async def enter(letter_id: str, key: str) -> None:
                     f"it was replayed {MOST_REPLAYS} times and failed again: find out why, submit it anew and discard "
                     "this dead letter"
                 )
-            guard = {"etag": row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
             counted = {**keys, "count": row["count"] + 1, "letter": letter_id}
-            await table.update_entity(counted, mode=UpdateMode.REPLACE, **guard)
+            await table.update_entity(counted, mode=UpdateMode.REPLACE, **if_match(row.metadata["etag"]))
             return
         except ResourceNotFoundError:
             try:

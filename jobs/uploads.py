@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.durable_functions import DurableOrchestrationClient
 from azure.storage.blob import BlobProperties
@@ -14,6 +13,7 @@ from azure.storage.blob import BlobProperties
 from jobs import dead_letters, intake, ledger, letters, strict_json, telemetry
 from jobs.clients import clients
 from jobs.errors import BlobChangedError, PermanentError
+from jobs.etags import if_match
 from jobs.job import Job, open_envelope, parse
 
 KINDS = {"photos": "photo", "order-imports": "order-import"}
@@ -72,7 +72,7 @@ def source_of(container: str, name: str) -> str:
 
 def only(etag: str) -> dict[str, Any]:
     """Arguments for any request of the blob client that must meet this version of the blob and no other."""
-    return {"etag": _quoted(etag), "match_condition": MatchConditions.IfNotModified}
+    return if_match(_quoted(etag))
 
 
 @contextmanager
