@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
@@ -24,6 +23,7 @@ from jobs.catalog import KINDS
 from jobs.clients import clients
 from jobs.entry import JobRef
 from jobs.errors import ApprovalNotFoundError
+from jobs.etags import if_match
 from jobs.ledger import written
 
 OPEN, APPROVED, REJECTED, WITHDRAWN = "Open", "Approved", "Rejected", "Withdrawn"
@@ -167,8 +167,7 @@ async def open_for(
             found = await get(job.instance_id)
             if found.submitted_at in (None, job.submitted_at):
                 return found
-            guard = {"etag": found.tag, "match_condition": MatchConditions.IfNotModified}
-            await _table().delete_entity(found.kind, found.id, **guard)
+            await _table().delete_entity(found.kind, found.id, **if_match(found.tag))
 
 
 async def get(id: str) -> Approval:
@@ -207,9 +206,8 @@ async def change(found: Approval, changes_of: Callable[[Approval], Changes | Non
             return found
         columns = {to_camel(name): value for name, value in changes.items()}
         row = {"PartitionKey": found.kind, "RowKey": found.id, **columns}
-        guard = {"etag": found.tag, "match_condition": MatchConditions.IfNotModified}
         try:
-            merged = await _table().update_entity(row, mode=UpdateMode.MERGE, **guard)
+            merged = await _table().update_entity(row, mode=UpdateMode.MERGE, **if_match(found.tag))
         except ResourceModifiedError:
             # The answer to our own change may have been lost, and the SDK has sent it once more.
             found = await get(found.id)

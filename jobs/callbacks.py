@@ -48,9 +48,7 @@ def signer() -> Webhook:
 
 async def content(entry: Entry) -> dict[str, Any]:
     """What is sent: `type`, `timestamp` of the end, and the job's status as `data`."""
-    data = await status.describe(entry, None)
-    # They change while it is told; what is told shall not.
-    data.pop("deliveries", None)
+    data = await status.outcome(entry)
     return {"type": f"job.{entry.state.lower()}", "timestamp": entry.completed_at, "data": data}
 
 

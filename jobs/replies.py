@@ -28,10 +28,8 @@ async def send(entry: Entry, id: str) -> None:
     """Send the job's status. `id`: the message's, the same in each try. Raises ServiceBusUnavailableError."""
     from azure.servicebus import ServiceBusMessage
 
-    data = await status.describe(entry, None)
-    data.pop("deliveries", None)
     message = ServiceBusMessage(
-        json.dumps(data),
+        json.dumps(await status.outcome(entry)),
         message_id=id,
         correlation_id=entry.reply_correlation_id or entry.job.correlation_id,
         session_id=entry.reply_session,
