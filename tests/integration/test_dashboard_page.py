@@ -15,7 +15,7 @@ ATTACKS = (
     "\"'><script>alert(2)</script>",
     "javascript:alert(3)//${alert(4)}{{alert(5)}}",
     "\u202egnp.exe\u2066 \u0000\u05d8\u05e7\u05e1\u05d8",
-    "</textarea><svg/onload=alert(6)>" + "x" * 100_000,
+    "</textarea><svg/onload=alert(6)>" + "x" * 10_000,
 )
 NOW = datetime.now(UTC)
 
