@@ -7,8 +7,13 @@ moment before gains nothing by it.
 
 from __future__ import annotations
 
+import asyncio
 import re
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 from aiohttp import TCPConnector, ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -105,7 +110,24 @@ def connector() -> TCPConnector:
 
     Check the URL first: of an address aiohttp asks no resolver.
     """
-    return TCPConnector(resolver=GuardedResolver(ThreadedResolver()), use_dns_cache=False, force_close=True)
+    return TCPConnector(resolver=GuardedResolver(ThreadedResolver(_Lookups())), use_dns_cache=False, force_close=True)
+
+
+class _Lookups:
+    """Looks names up in threads of their own, as a loop does in those that storage's names need, too.
+
+    A thread is held for as long as a name server keeps silent, and who names the host chooses the name server.
+    """
+
+    async def getaddrinfo(self, host: str, port: int, **options: Any) -> list[Any]:
+        look = partial(socket.getaddrinfo, host, port, **options)
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, look)
+
+    async def getnameinfo(self, address: tuple[Any, ...], flags: int) -> tuple[str, str]:
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, socket.getnameinfo, address, flags)
+
+
+_THREADS = ThreadPoolExecutor(16, thread_name_prefix="callback-names")
 
 
 class GuardedResolver(AbstractResolver):

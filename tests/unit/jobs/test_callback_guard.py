@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
+from threading import Event
 
 import aiohttp
 import pytest
@@ -215,7 +217,7 @@ async def receiver() -> AsyncIterator[tuple[int, list[str]]]:
 
 
 async def ask(url: str, monkeypatch, resolver: Answers) -> int:
-    monkeypatch.setattr(callback_guard, "ThreadedResolver", lambda: resolver)
+    monkeypatch.setattr(callback_guard, "ThreadedResolver", lambda *_: resolver)
     async with aiohttp.ClientSession(connector=callback_guard.connector()) as session, session.post(url) as answer:
         return answer.status
 
@@ -262,3 +264,32 @@ async def test_the_operating_systems_answer_is_judged(receiver):
         with pytest.raises(CallbackRefusedError):
             await session.post(f"http://localhost:{port}/")
     assert seen == []
+
+
+async def test_a_neighbour_on_the_same_wire_is_not_public(monkeypatch):
+    found = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1", 443, 0, 1))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [found])
+    async with aiohttp.ClientSession(connector=callback_guard.connector()) as session:
+        with pytest.raises(CallbackRefusedError):
+            await session.post("https://hook.example/")
+
+
+async def test_a_name_server_that_does_not_answer_holds_up_callbacks_only(monkeypatch):
+    """Storage's names are looked up in the loop's own threads, and so is the mail server's."""
+    over = Event()
+
+    def hang(host, *_, **__):
+        over.wait(2)
+        raise socket.gaierror
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", hang)
+        connector = callback_guard.connector()
+        async with aiohttp.ClientSession(connector=connector) as session:
+            waiting = [asyncio.create_task(session.post(f"http://{number}.example/")) for number in range(40)]
+            await asyncio.sleep(0)
+            others = asyncio.get_running_loop().run_in_executor(None, lambda: over.is_set())
+            was_over = await others
+            over.set()
+            await asyncio.gather(*waiting, return_exceptions=True)
+    assert not was_over
