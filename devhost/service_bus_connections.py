@@ -93,8 +93,6 @@ class Namespace:
 
         # It warns of each connection that the service closes, which listeners and bindings say in their own way, once.
         logging.getLogger("azure.servicebus._pyamqp.aio._connection_async").setLevel(logging.ERROR)
-        # It calls it an error, each minute, that no session has come.
-        logging.getLogger("azure.servicebus.aio._base_handler_async").setLevel(logging.WARNING)
         if self._is_emulator:
             # Without a context the SDK reads all certificate authorities for each connection (20 ms), TLS or not.
             retry["ssl_context"] = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusReceiver
 
 _log = logging.getLogger("devhost.servicebus")
+_sdk_log = logging.getLogger("azure.servicebus")
+"""For what the SDK says: it calls it an error, each minute, that no session has come."""
 
 _ATTACH_SENT, _ATTACHED = 1, 3
 _LOOK_AGAIN = 0.2
@@ -236,7 +238,7 @@ class ReceiveLink:
     def _explained(self, error: Exception) -> ServiceBusError:
         if isinstance(error, ServiceBusError):
             return error
-        return self.receiver._amqp_transport.create_servicebus_exception(_log, error)
+        return self.receiver._amqp_transport.create_servicebus_exception(_sdk_log, error)
 
 
 def _release(waiter: asyncio.Future[None]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from devhost.errors import MissingConnectionError, UnsupportedBindingError
@@ -32,11 +30,6 @@ def test_one_namespace_for_each_connection_string():
     settings = Settings({"AzureWebJobsServiceBus": LOCAL, "OTHER": LOCAL.replace("5673", "5674"), "SAME": LOCAL})
     connections = ServiceBusConnections(settings)
     assert connections.namespace(None) is connections.namespace("SAME") is not connections.namespace("OTHER")
-
-
-def test_that_nothing_comes_is_not_told_as_an_error():
-    Namespace(LOCAL).sender("jobs", {})
-    assert not logging.getLogger("azure.servicebus.aio._base_handler_async").isEnabledFor(logging.INFO)
 
 
 def test_connections_that_are_missing_or_identity_based_are_refused():
