@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import UpdateMode
@@ -26,7 +27,7 @@ from jobs.alerts import Condition
 from jobs.catalog import KINDS, Kind
 from jobs.clients import clients
 from jobs.dead_letters import OPEN_COMPENSATIONS
-from jobs.entry import FAILED, PENDING, RUNNING, Entry, Run
+from jobs.entry import FAILED, PENDING, RUNNING, WAITING, Entry, Run
 from jobs.import_file import MOST_ROWS
 from jobs.ledger import written
 from jobs.settings import settings
@@ -156,6 +157,8 @@ async def _look_at(entry: Entry, now: datetime, current: Sweep, durable: Durable
         if await _is_ended(entry, current, durable):
             return
         current.groups.setdefault(f"{OVERDUE}:{entry.job.kind}", Group()).add(entry)
+    elif entry.is_waiting and _is_its_minute(entry, now):
+        await _is_ended(entry, current, durable)
 
 
 def _may_begin_since(entry: Entry) -> datetime:
@@ -173,12 +176,18 @@ def _is_overdue(entry: Entry, now: datetime) -> bool:
     return due < now - _margin()
 
 
+def _is_its_minute(entry: Entry, now: datetime) -> bool:
+    """A job may wait for weeks before it is late: so that its end is told sooner, it is asked about once an hour."""
+    return crc32(entry.job.instance_id.encode()) % 60 == now.minute
+
+
 async def _is_ended(entry: Entry, current: Sweep, durable: DurableOrchestrationClient | None) -> bool:
     """Ask Durable about the job, unless enough have been asked about, and end it if its orchestration has stopped."""
     kind = KINDS.get(entry.job.kind)
-    if durable is None or kind is None or kind.orchestrator is None or current.asked[entry.state] >= MOST_ASKED:
+    why = WAITING if entry.is_waiting else entry.state
+    if durable is None or kind is None or kind.orchestrator is None or current.asked[why] >= MOST_ASKED:
         return False
-    current.asked[entry.state] += 1
+    current.asked[why] += 1
     is_ended = await _end_if_stopped(entry, kind, durable)
     current.ended += is_ended
     return is_ended

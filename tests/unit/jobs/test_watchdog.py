@@ -179,6 +179,18 @@ async def test_a_job_that_was_stopped_before_it_began_is_ended_and_can_be_replay
     assert len(bus.letters(jobId=stopped)) == 1
 
 
+async def test_a_job_that_was_stopped_while_it_waited_is_ended_within_the_hour(rows, durable, monkeypatch):
+    now = clock.now()
+    waits = {"state": "Running", "waitingFor": "carrier", "overdueAt": ledger.written(now + timedelta(days=30))}
+    stopped, waiting = [await rows.put(timedelta(hours=2), **waits) for _ in range(2)]
+    for id, status in ((stopped, "Terminated"), (waiting, "Running")):
+        durable.statuses[f"{rows.kind}-{id}"] = {"runtimeStatus": status}
+    for minutes in range(60):
+        monkeypatch.setattr(clock, "now", lambda: now + timedelta(minutes=minutes))  # noqa: B023
+        await stragglers.sweep(AT_ONCE, durable)
+    assert [(await ledger.get(rows.kind, id)).state for id in (stopped, waiting)] == ["Failed", "Running"]
+
+
 async def test_a_job_whose_orchestration_runs_is_left_alone(rows, durable):
     id = await rows.put(timedelta(hours=2), state="Running")
     durable.statuses[f"{rows.kind}-{id}"] = {"runtimeStatus": "Running"}
