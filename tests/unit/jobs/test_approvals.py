@@ -296,6 +296,8 @@ async def test_a_decision_outlasts_the_undoing_of_its_job(durable):
     await approval_votes.vote_by_link(link(made.job.instance_id), APPROVE, durable)
     await steps.withdraw(made)
     assert (await state(made)).state == "Approved"
+    # Whoever cancels the job tells it, since the call of the vote may have been lost.
+    assert (await approvals.withdraw(made.job.instance_id)).wake == "decided.0"
 
 
 async def test_retention_erases_what_is_past_its_age(monkeypatch):
