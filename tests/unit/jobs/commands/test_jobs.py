@@ -61,7 +61,6 @@ class TestShow:
         out = ran(capsys, "show", "order/A-1")[1]
         assert "\x1b" not in out and "[red]boo[/red]" in out
 
-
     def test_links_are_on_lines_of_their_own(self, api, capsys):
         links = [f"http://127.0.0.1/{name}?{'x' * 300}" for name in ("one", "two")]
         files = [{"blob": f"reports/{number}", "url": url} for number, url in enumerate(links)]
