@@ -35,8 +35,8 @@ def approve(saga, question, details):
         return found
     if found["via"] == "default":
         raise ApprovalRejectedError("nobody who was asked for an approval has answered, so it counts as rejected")
-    because = f": {found['reason']}" if found["reason"] else ""
-    raise ApprovalRejectedError(f"{found['by']} has rejected it{because}")
+    # Not who, nor in what words: an error goes to logs, events, dead letters and whoever asked for a callback.
+    raise ApprovalRejectedError("a person has rejected it: GET /api/approvals says who, when and why")
 
 
 def ask(saga, question, details, default="reject"):
