@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from yarl import URL
@@ -45,13 +46,19 @@ def shown(entry: Entry) -> dict[str, Any]:
 async def enter(entry: Entry, said: Deliveries, *, owed: bool | None = None) -> None:
     """Enter into the job's row what is `said` of channels, and whether some are `owed` still (None: as it was).
 
-    Does nothing when the job was opened again since: that end is no more. Raises JobNotFoundError.
+    Does nothing when the job was opened again since: that end is no more. Nor does what a try says stand when a later
+    one of its chain was quicker. Raises JobNotFoundError.
     """
     ending = entry.ending
     while entry.ending == ending:
+        said = {channel: new for channel, new in said.items() if not _is_late(new, entry.deliveries.get(channel))}
         changes: dict[str, Any] = {"completedAt": entry.completed_at, "deliveries": json.dumps(entry.deliveries | said)}
         if owed is not None:
             changes["owed"] = owed
         if await ledger.merge(entry.job, entry.tag, changes):
             return
         entry = await ledger.get(entry.job.kind, entry.job.id)
+
+
+def _is_late(new: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
+    return known is not None and known.get("chain") == new.get("chain") and known["attempts"] > new["attempts"]

@@ -25,7 +25,8 @@ def held(jobs, id: str, operation: str = "charge") -> None:
 def test_a_job_is_submitted_and_watched_to_its_end(jobs, visit):
     id = fresh("seen")
     held(jobs, id)
-    jobs.sandbox.fault({"when": {"recipient": f"{id}@example.com"}, "fault": "error", "times": 1})
+    # Five pauses, of which the last is longer than a slow machine is late.
+    jobs.sandbox.fault({"when": {"recipient": f"{id}@example.com"}, "fault": "error", "times": 5})
     seen = visit(jobs.shop)
     seen.button("Submit a job").click()
     seen.page.get_by_label("Kind", exact=True).last.select_option("order")

@@ -183,14 +183,18 @@ class TestTheList:
         jobs.submit(event, {"event": "listed"}, kind="analytics")
         jobs.shop.drain()
         later = datetime.now(UTC).isoformat()
-        shop = jobs.shop
-        assert self.ids(shop, since=since) == [event, declined, sold]
-        assert self.ids(shop, since=since, kind="order") == [declined, sold]
-        assert self.ids(shop, since=since, status="Completed") == [event, sold]
-        assert self.ids(shop, since=since, kind="order", status="Failed") == [declined]
-        assert self.ids(shop, since=since, status="Cancelled") == []
-        assert self.ids(shop, since=later) == []
-        assert {sold, declined, event} <= set(self.ids(shop, top=1000))
+
+        def found(**params) -> list[str]:
+            # Jobs of tests with a clock of their own are from days to come.
+            return [id for id in self.ids(jobs.shop, **params) if id in (sold, declined, event)]
+
+        assert found(since=since) == [event, declined, sold]
+        assert found(since=since, kind="order") == [declined, sold]
+        assert found(since=since, status="Completed") == [event, sold]
+        assert found(since=since, kind="order", status="Failed") == [declined]
+        assert found(since=since, status="Cancelled") == []
+        assert found(since=later) == []
+        assert set(found(top=1000)) == {sold, declined, event}
 
     def test_the_link_keeps_the_filters(self, since, jobs):
         for _ in range(2):

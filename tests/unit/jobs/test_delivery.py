@@ -15,7 +15,7 @@ import pytest
 from azure.servicebus.exceptions import ServiceBusConnectionError
 from standardwebhooks import Webhook
 
-from jobs import delivery, ledger, letters, outcome_mail, replay, stragglers
+from jobs import channels, delivery, ledger, letters, outcome_mail, replay, stragglers
 from jobs.delivery import Message
 from jobs.errors import InvalidInputError, SettingMissingError
 from jobs.settings import settings
@@ -193,6 +193,25 @@ async def test_a_reply_comes_once_though_the_job_ends_twice(delivering):
     await delivering.end(other)
     await delivering.deliver_all()
     assert (delivering.replies()[1].correlation_id, delivering.replies()[1].session_id) == ("c-9", None)
+
+
+async def test_a_try_that_says_late_how_it_went_does_not_undo_the_next(delivering, receiver, monkeypatch):
+    receiver.answers = [500, 200]
+    job = await delivering.submit()
+    await delivering.end(job)
+    enter = channels.enter
+
+    async def be_late(entry, said, **more):
+        if said.get("callback", {}).get("attempts") == 1:
+            [second] = [message for message in delivering.waiting() if message.message_id.endswith(".2")]
+            await delivering.deliver(second)
+        await enter(entry, said, **more)
+
+    monkeypatch.setattr(channels, "enter", be_late)
+    [first] = delivering.waiting()
+    await delivering.deliver(first)
+    shown = (await delivering.shown(job))["callback"]
+    assert (shown["state"], shown["attempts"], len(receiver.got)) == ("Delivered", 2, 2)
 
 
 async def test_messages_that_come_twice_are_one_delivery(delivering, receiver):

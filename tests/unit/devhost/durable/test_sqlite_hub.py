@@ -160,7 +160,7 @@ async def test_checkpoints_keep_the_wal_small(path: Path, monkeypatch) -> None:
     async with Bench(path, SdkWorker(chain, activities=(one,))) as bench:
         for _ in range(100):
             await bench.result("chain")
-        assert path.with_name(path.name + "-wal").stat().st_size < 4_000_000
+        assert path.with_name(path.name + "-wal").stat().st_size < 12_000_000, "26 MB without them"
 
 
 def test_a_host_is_alive_as_long_as_its_process_and_its_lock(path: Path) -> None:
