@@ -50,7 +50,7 @@ HOST_LOG = LOGS / "host.log"
 def main() -> int:
     """Exit code 0 when every outcome is as expected and everything balances, 1 when not, 130 after Ctrl-C."""
     # In a file or a CI log nothing says how wide a line may be.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 108)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 112)
     LOGS.mkdir(parents=True, exist_ok=True)
     end_on_signals()
     began = time.monotonic()
