@@ -197,6 +197,21 @@ async def test_a_vote_that_a_false_alarm_overtakes_calls_by_the_new_name(durable
     assert (voted.wake, voted.state) == ("decided.1", "Approved")
 
 
+async def test_a_vote_that_an_escalation_overtakes_comes_too_late(durable, monkeypatch):
+    made = await opened()
+    change = approvals.change
+
+    async def change_late(found, changes_of):
+        monkeypatch.setattr(approvals, "change", change)
+        await steps.ask(step(made, round=1))
+        return await change(await state(made), changes_of)
+
+    monkeypatch.setattr(approvals, "change", change_late)
+    with pytest.raises(ApprovalOverError):
+        await approval_votes.vote_by_link(link(made.job.instance_id), APPROVE, durable)
+    assert ((await state(made)).state, (await state(made)).round) == ("Open", 1)
+
+
 async def test_links_end_with_their_round(durable):
     made = await opened()
     await steps.ask(step(made, round=1))
@@ -247,6 +262,8 @@ async def test_by_name_the_api_decides_until_the_question_is_over(durable, monke
     monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=7))
     with pytest.raises(ApprovalOverError):
         await approval_votes.vote_by_name(late.job.instance_id, vote, durable)
+    with pytest.raises(ApprovalDecidedError, match="Grace"):
+        await approval_votes.vote_by_name(made.job.instance_id, vote, durable)
 
 
 @pytest.mark.parametrize("id", ["", "order-", "order-nobody", "nothing-x", "/"])

@@ -105,6 +105,31 @@ async def test_a_saga_sleeps_no_longer_than_it_may_take():
     assert sum(engine.pauses) == pytest.approx(1.5 * DAY, abs=1)
 
 
+async def test_the_time_that_a_saga_waits_for_others_is_not_its_own():
+    """It may take an hour; a person needs three days, and then it takes its second step."""
+
+    def asker(context):
+        saga = Saga(context, [LOOK])
+        try:
+            yield from saga.do(LOOK, {})
+            yield from saga.part("decision", {}, waits_for="approval")
+            yield from saga.do(LOOK, {})
+        except JobError as error:
+            return {"error": error.type}
+        return {"status": "Completed"}
+
+    async def look(arguments):
+        return {"ok": None} | ({"run": RUN} if arguments.get("begin") else {})
+
+    async def decision(_):
+        engine.now += timedelta(days=3)
+        return {"decision": "approved"}
+
+    engine = Engine(asker, ARGUMENTS | {"deadlineSeconds": 3600}, {"look": look, "decision": decision})
+    await engine.run("order-1")
+    assert engine.output == {"status": "Completed"}
+
+
 async def test_a_saga_carries_on_with_its_run_and_the_deadline_that_it_had():
     engine = await watch(30)
     (carried,) = engine.continued
