@@ -22,7 +22,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import bodies, claim_check, clock, delivery, ending, import_hand_over, ledger, status
+from jobs import approvals, bodies, claim_check, clock, delivery, ending, import_hand_over, ledger, status, wakes
 from jobs.alerts import Condition
 from jobs.catalog import KINDS, Kind
 from jobs.clients import clients
@@ -208,6 +208,9 @@ async def _end_if_stopped(entry: Entry, kind: Kind, durable: DurableOrchestratio
         arguments = json.loads(arguments)
     if arguments:
         await bodies.keep_job(entry.job, arguments["input"])
+    if question := await approvals.withdraw(entry.job.instance_id):
+        # Durable does not end what waits for the answer: it would go on to mail.
+        await wakes.wake(question.instance_id, question.wake, durable)
     ended = await ending.enter(entry.job, Run(entry.started_at, entry.tag, entry.attempt), state, error=error)
     if ended:
         await ending.conclude(ended)

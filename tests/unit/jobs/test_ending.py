@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from jobs import cancellation, channels, delivery, intake, ledger, relay, stragglers
+from jobs import approvals, cancellation, channels, delivery, intake, ledger, relay, stragglers
 from jobs.relay import Poison
 from jobs.single_activity import Delivery
 from tests.unit.jobs.crashes import Crash, dies
@@ -38,6 +38,7 @@ async def test_what_others_end_is_told_of_too(delivering, receiver, durable):
     await delivering.deliver_all()
     stopped = await delivering.submit()
     await ledger.begin(stopped, runner=stopped.instance_id)
+    asked = await approvals.open_for(stopped, "Sell it?", {}, "reject", approvals.planned(("a@example.com",), 1.0, 9.0))
     durable.statuses[stopped.instance_id] = {"runtimeStatus": "Terminated"}
     delivering.now += timedelta(hours=2)
     await stragglers.sweep(timedelta(minutes=1), durable)
@@ -49,6 +50,9 @@ async def test_what_others_end_is_told_of_too(delivering, receiver, durable):
     ]
     assert len(receiver.got) == 2
     assert [len(delivering.events(each)) for each in (job, stopped)] == [1, 1]
+    # Nobody is asked any more, and what waits for the answer is called to see that.
+    assert (await approvals.get(asked.id)).state == approvals.WITHDRAWN
+    assert durable.events == [(asked.instance_id, "decided.0")]
 
 
 async def test_an_activity_that_dies_at_its_end_is_told_of_when_its_message_comes_again(
