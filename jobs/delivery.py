@@ -5,7 +5,8 @@ queue `deliveries`, and it is owed no longer; what a crash or an outage leaves o
 message is one try. What fails is tried again by another message, which the bus holds back, in growing pauses; what
 could not be told for DELIVERY_LIFETIME, or is refused for good, becomes a dead letter. The job's outcome stays.
 
-After a crash in between a try is made once more: under the same id, by which the receiver knows it again.
+After a crash in between a try is made once more: under the same id, by which the receiver knows it again. The message
+for the next try has the same id, too, so the bus drops the repetition, and there is one chain of tries.
 """
 
 from __future__ import annotations

@@ -148,7 +148,8 @@ def test_whatever_waits_outlives_its_host(sandbox, tmp_path):
         assert sorted(jobs.mails("dear@example.com")) == ["Your order dear", *news]
         assert (jobs.mails("late@example.com"), late["startedAt"] >= late["notBefore"]) == (["Late"], True)
         answers = Counter(answer for answer, _, _ in receiver.tries)
-        assert answers[204] == 1 and answers[500] >= 3
+        # A try that was killed comes again, maybe beside the next one: the receiver knows both by their id.
+        assert answers[204] in (1, 2) and answers[500] >= 3
         assert len({id for _, id, _ in receiver.tries}) == 1, "each try is known by the same id"
         assert {(told["type"], told["data"]["id"]) for _, _, told in receiver.tries} == {("job.completed", "sold")}
 

@@ -52,7 +52,7 @@ class FakeBus:
         self._number = 0
 
     def get_queue_sender(self, queue: str) -> Sender:
-        return Sender(self, self.queues[queue], detects_duplicates=queue == "poison-jobs")
+        return Sender(self, self.queues[queue], detects_duplicates=queue in ("poison-jobs", "deliveries"))
 
     def get_queue_receiver(self, queue: str, *, sub_queue: str | None = None) -> Receiver:
         return Receiver(self, self.queues[queue], is_dead=sub_queue is not None)

@@ -214,6 +214,22 @@ async def test_a_try_that_says_late_how_it_went_does_not_undo_the_next(deliverin
     assert (shown["state"], shown["attempts"], len(receiver.got)) == ("Delivered", 2, 2)
 
 
+async def test_a_try_that_dies_at_its_end_begins_no_second_chain(delivering, receiver, monkeypatch):
+    receiver.answers = [500]
+    job = await delivering.submit()
+    await delivering.end(job)
+    [first] = delivering.waiting()
+
+    async def die(*_, **__):
+        raise RuntimeError
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+        patched.setattr(channels, "enter", die)
+        await delivering.deliver(first)
+    await delivering.deliver(first)
+    assert [message.message_id for message in delivering.waiting()] == [f"{first.message_id}.2"]
+
+
 async def test_messages_that_come_twice_are_one_delivery(delivering, receiver):
     receiver.answers = [500, 200]
     job = await delivering.submit()

@@ -38,7 +38,7 @@ def test_the_app_s_own_configuration_is_within_the_official_emulator_s_limits():
     assert set(queues) == {"jobs", "order-events", "deliveries", "poison-jobs", "replies"}
     assert queues["jobs"].max_delivery_count == 5
     assert queues["order-events"].requires_session
-    assert queues["poison-jobs"].requires_duplicate_detection
+    assert queues["poison-jobs"].requires_duplicate_detection and queues["deliveries"].requires_duplicate_detection
     assert queues["poison-jobs"].duplicate_detection_window == 300_000
     (events,) = config.topics
     assert events.description.requires_duplicate_detection
