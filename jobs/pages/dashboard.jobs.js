@@ -148,6 +148,8 @@ async function learnKinds() {
   fill(one("#filter-kind"), jobs.kinds.keys());
   fill(one("#filter-status"), statuses);
   fill(one("#submit-kind"), jobs.kinds.keys());
+  // Somebody was quicker than the description.
+  if (submit.dialog.open) submit.propose();
 }
 
 const fill = (select, values) => select.append(...[...values].map((value) => make("option", { value }, value)));

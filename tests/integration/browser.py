@@ -85,7 +85,7 @@ class Dashboard:
         self._keys: list[str] = []
         self._context = browser.new_context(**{"viewport": WIDE, "reduced_motion": "reduce", **options})
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(20_000)
         self.page.on("request", lambda request: self.requests.append(request))
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -165,8 +165,9 @@ class Dashboard:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium. It ends with the module, since Playwright holds the thread's event loop for as long."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=20_000)  # a busy machine is no fault of the page
     executable = shutil.which("chromium")
     if executable is None:
         if os.environ.get("CI"):

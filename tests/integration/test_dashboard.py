@@ -60,11 +60,16 @@ def test_a_job_is_submitted_and_watched_to_its_end(jobs, visit):
 
 
 def test_each_wrong_field_is_said_and_what_was_typed_stays(jobs, visit):
-    seen = visit(jobs.shop)
+    seen, asked = visit(jobs.shop), []
+    seen.page.route("**/openapi.json", lambda route: asked.append(route))
+    with seen.page.expect_request("**/openapi.json"):
+        seen.page.reload()
     seen.button("Submit a job").click()
     kind, id = seen.page.locator("#submit-kind"), seen.page.get_by_label("Id", exact=True)
     input, problem = seen.page.get_by_label("Input, as JSON"), seen.page.locator("#submit-problem")
     # What is proposed is what the app's description asks for, until somebody types.
+    expect(input).to_have_value("{}")
+    asked.pop().continue_()
     expect(input).to_have_value(re.compile("customer"))
     assert json.loads(input.input_value()).keys() == jobs.order("any").keys()
     kind.select_option("analytics")
