@@ -102,14 +102,15 @@ class Ncrontab:
             raise ScheduleError(
                 f"the schedule '{text}' has {len(fields)} fields instead of six (or five, without seconds).", _EXAMPLE
             )
-        fields = ["0"] * (6 - len(fields)) + fields
-        values = [_read(field, part, text) for field, part in zip(_FIELDS, fields, strict=True)]
-        self.normalized = " ".join(field.print(found) for field, found in zip(_FIELDS, values, strict=True))
-        """As NCrontab prints it, always with six fields."""
-        self.is_interval = any(sign in " ".join(self.normalized.split()[:3]) for sign in "*-")
+        kinds = _FIELDS[-len(fields) :]
+        values = [_read(field, part, text) for field, part in zip(kinds, fields, strict=True)]
+        normal = [field.print(found) for field, found in zip(kinds, values, strict=True)]
+        self.normalized = " ".join(normal)
+        """As NCrontab prints it, with seconds if they were given."""
+        self.is_interval = any(sign in field for field in normal[:-3] for sign in "*-")
         """Whether it goes on through the hour that a change of the clock repeats, as the real host decides it."""
-        self.is_sub_minute = len(values[0]) > 1
-        """Whether it may fire more than once a minute."""
+        self.is_sub_minute = len(fields) == 6 and len(values[0]) > 1 and set(normal[1:]) == {"*"}
+        """Whether it fires more than once in every minute."""
         try:
             next(self.after(datetime(2000, 1, 1)))
         except (CronSimError, StopIteration):

@@ -17,8 +17,8 @@ from devhost.settings import Settings
 from devhost.timespan import format_timespan, parse_timespan
 
 _FIELDS = re.compile(r"\S+(\s+\S+)+")
-_DAYS_FIRST = re.compile(r"(\d+):(\d{1,2}:\d{1,2}(?::\d{1,2})?)")
-_AROUND_A_CHANGE = timedelta(hours=3)
+_DAYS_FIRST = re.compile(r"(\d+):(\d{1,2}:\d{1,2})(:\d{1,2}(?:\.\d+)?)?")
+_NONE = timedelta()
 ZONE_SETTINGS = ("TZ", "WEBSITE_TIME_ZONE")
 """The settings that name the app's time zone; the first that is set counts."""
 
@@ -53,10 +53,10 @@ class ConstantSchedule:
 
 
 class CronSchedule:
-    """An NCRONTAB expression on the wall clocks of one time zone.
+    """An NCRONTAB expression on the wall clocks of one time zone, through changes of the clock as in the real host.
 
-    A time that a change of the clock skips comes when it would have been without the change (02:30 as 03:30). Of a time
-    that comes twice, the first counts, unless the expression is like an interval (Ncrontab.is_interval): then both do.
+    It searches on the wall clock, and only then asks when that is (functions-host.md §6; CronSchedule.cs). So of the
+    points of time within a skipped hour the first comes, an hour later (02:30 as 03:30), and the others are lost.
     """
 
     adjusts_for_dst = True
@@ -68,23 +68,34 @@ class CronSchedule:
 
     def next(self, after: datetime) -> datetime:
         """See Schedule.next."""
-        after = after.astimezone(UTC)
-        wall = after.astimezone(self._zone).replace(tzinfo=None)
-        # Near a change, occurrences may lie on wall clock times that were passed already, or skipped: look there too.
-        change = abs(self._offset(after - _AROUND_A_CHANGE) - self._offset(after + _AROUND_A_CHANGE))
-        bases = {wall, wall - change}
-        return min(next(moment for moment in self._moments(base) if moment > after) for base in bases)
+        now = after.astimezone(self._zone)
+        walls = self._expression.after(now.replace(tzinfo=None, fold=0))
+        found = self._moment(next(walls))
+        repeated = self._is_repeated(found)
+        if self._expression.is_interval:
+            if (repeated or self._is_repeated(now)) and found.utcoffset() != now.utcoffset():
+                found = self._by_the_clock_of(now, found)  # it goes on through both of the two hours
+        elif repeated and found.utcoffset() != now.utcoffset():
+            found = self._by_the_clock_of(now, found)  # the first of the two
+        elif repeated:  # the second: the first is taken to have been
+            found = next(moment for wall in walls if not self._is_repeated(moment := self._moment(wall)))
+        return found.astimezone(UTC)
 
-    def _offset(self, moment: datetime) -> timedelta:
-        return moment.astimezone(self._zone).utcoffset() or timedelta()
+    def _moment(self, wall: datetime) -> datetime:
+        """When a wall clock shows that: the second time if twice; if never, when it would have without the change."""
+        second = wall.replace(tzinfo=self._zone, fold=1)
+        if self._is_repeated(second):
+            return second
+        return second.replace(fold=0).astimezone(UTC).astimezone(self._zone)
 
-    def _moments(self, base: datetime) -> Iterator[datetime]:
-        for wall in self._expression.after(base):
-            first = wall.replace(tzinfo=self._zone).astimezone(UTC)
-            yield first
-            second = wall.replace(tzinfo=self._zone, fold=1).astimezone(UTC)
-            if second > first and self._expression.is_interval:
-                yield second
+    def _is_repeated(self, moment: datetime) -> bool:
+        """Whether the wall clock shows this time of day twice."""
+        return (moment.replace(fold=0).utcoffset() or _NONE) > (moment.replace(fold=1).utcoffset() or _NONE)
+
+    def _by_the_clock_of(self, now: datetime, found: datetime) -> datetime:
+        """The moment at which the clock as it is set now would show what `found` shows."""
+        change = (found.utcoffset() or _NONE) - (now.utcoffset() or _NONE)
+        return (found.astimezone(UTC) + change).astimezone(self._zone)
 
     def __str__(self) -> str:
         return f"Cron: '{self._expression.normalized}'"
@@ -132,8 +143,10 @@ def _following(schedule: Schedule, moment: datetime) -> Iterator[datetime]:
 
 
 def _interval(text: str) -> timedelta:
-    """As .NET reads it: `24:00:00`, with more hours than a day has, is 24 days."""
+    """As .NET reads it: a number alone is days; so is the first of four, and of three if it is too many for hours."""
+    if text.isascii() and text.isdigit():
+        return timedelta(days=int(text))
     days_first = _DAYS_FIRST.fullmatch(text)
-    if days_first and int(days_first[1]) > 23:
-        text = f"{days_first[1]}.{days_first[2]}"
+    if days_first and (days_first[3] or int(days_first[1]) > 23):
+        text = f"{days_first[1]}.{days_first[2]}{days_first[3] or ''}"
     return parse_timespan(text)

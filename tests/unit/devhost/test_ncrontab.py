@@ -20,7 +20,7 @@ def first(text: str, count: int = 3, after: datetime = THURSDAY) -> list[str]:
     ("text", "normalized"),
     [
         ("0 */5 * * * *", "0 0,5,10,15,20,25,30,35,40,45,50,55 * * * *"),
-        ("*/5 * * * *", "0 0,5,10,15,20,25,30,35,40,45,50,55 * * * *"),
+        ("*/5 * * * *", "0,5,10,15,20,25,30,35,40,45,50,55 * * * *"),
         ("0 5/15 * * * *", "0 5,20,35,50 * * * *"),
         ("0 0 9-17/4 * * *", "0 0 9,13,17 * * *"),
         ("0 0 0 * Jan,MAR,decem Mon-fri", "0 0 0 * 1,3,12 1-5"),
@@ -101,6 +101,9 @@ def test_leap_days_are_found_however_far_away():
         ("0 0 8-17 * * *", True),
         ("0 0 1,2 * * *", True),
         ("*/10 * 2 * * *", True),
+        ("30 2 * * *", False),
+        ("30 2-3 * * *", True),
+        ("30 2 1-3 * *", False),
     ],
 )
 def test_intervals_are_told_from_points_in_time_as_the_real_host_does(text, is_interval):
@@ -109,4 +112,5 @@ def test_intervals_are_told_from_points_in_time_as_the_real_host_does(text, is_i
 
 def test_sub_minute_schedules_are_known():
     assert Ncrontab("0,30 * * * * *").is_sub_minute
-    assert not Ncrontab("30 * * * * *").is_sub_minute
+    for text in ("30 * * * * *", "0,30 5 2 * * *", "* * * * *"):
+        assert not Ncrontab(text).is_sub_minute
