@@ -20,8 +20,6 @@ from jobs.letters import DeadLetter, Letter
 from jobs.links import Link, links
 from jobs.mover import mover
 
-OPEN_COMPENSATIONS = "openCompensations"
-"""What of a job's error names the undos that failed."""
 PAGE = 100
 
 

@@ -11,6 +11,9 @@ WAITING = "Waiting"
 """What a status calls a job that is Running, and waits for something outside the app."""
 COMPLETED, FAILED, CANCELLED = "Completed", "Failed", "Cancelled"
 FINAL = (COMPLETED, FAILED, CANCELLED)
+STATES = (PENDING, RUNNING, *FINAL)
+OPEN_COMPENSATIONS = "openCompensations"
+"""What of a job's error names the undos that failed."""
 Deliveries = dict[str, dict[str, Any]]
 """By channel, how far the telling of an outcome is (see `jobs.channels`)."""
 
@@ -66,6 +69,8 @@ class Entry:
     """Of its input; None when the row was not read, but written."""
     started_at: str | None = None
     completed_at: str | None = None
+    held_until: str | None = None
+    """Its turn to begin, when many came at once (see `jobs.pacing`)."""
     runner: str | None = None
     attempt: int = 1
     result: Any = None

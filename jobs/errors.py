@@ -69,6 +69,18 @@ class JobNotFoundError(PermanentError):
     """There is no job of that kind and id."""
 
 
+class DamagedRowError(PermanentError):
+    """A row of the ledger cannot be read, because somebody has changed it past the app."""
+
+    def __init__(self, kind: str, id: str, columns: list[str]):
+        """`columns`: those that are missing, or hold what they must not."""
+        self.job = f"{kind}/{id}"
+        super().__init__(
+            f"the row of {kind} job {id!r} in the table `jobs` cannot be read: {', '.join(columns)}. "
+            "Something other than the app has changed it: set these columns right there, or delete the row"
+        )
+
+
 class ScheduleNotFoundError(PermanentError):
     """There is no schedule of that name."""
 

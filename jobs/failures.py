@@ -7,12 +7,12 @@ from uuid import uuid4
 from azure.core.exceptions import ResourceModifiedError
 from azure.data.tables import UpdateMode
 
-from jobs import ledger, letters
+from jobs import ledger, letters, rows
 from jobs.etags import if_match
 from jobs.ledger import PENDING, Entry
 
 OF_ONE_RUN = (
-    *("startedAt", "completedAt", "runner", "attempt", "waitingFor", "overdueAt"),
+    *("heldUntil", "startedAt", "completedAt", "runner", "attempt", "waitingFor", "overdueAt"),
     *("result", "resultBlob", "error", "buried", "deliveries", "owed"),
 )
 """What a job that is opened again has no more."""
@@ -54,4 +54,4 @@ async def reopen(entry: Entry, *, in_new_run: bool) -> Entry | None:
         replaced = await ledger.table().update_entity(row, mode=UpdateMode.REPLACE, **if_match(entry.tag))
     except ResourceModifiedError:
         return None
-    return ledger.entry_of(row, replaced["etag"])
+    return rows.entry_of(row, replaced["etag"])

@@ -14,13 +14,14 @@ from azure.data.tables.aio import TableClient
 
 from jobs import clock, events, strict_json, telemetry
 from jobs.clients import clients
-from jobs.entry import CANCELLED, FAILED, FINAL, PENDING, RUNNING, Deliveries, Entry, JobRef, Run, seconds_between
+from jobs.entry import CANCELLED, FAILED, PENDING, RUNNING, Deliveries, Entry, JobRef, Run, seconds_between
 from jobs.entry import COMPLETED as COMPLETED
+from jobs.entry import FINAL as FINAL
+from jobs.entry import STATES as STATES
 from jobs.entry import written as written
 from jobs.errors import JobBusyError, JobFinishedError, JobNotFoundError
 from jobs.etags import if_match
-
-STATES = (PENDING, RUNNING, *FINAL)
+from jobs.rows import entry_of
 
 
 def now() -> str:
@@ -28,12 +29,12 @@ def now() -> str:
     return written(clock.now())
 
 
-async def submit(job: JobRef, digest: str, asked: Mapping[str, str] | None = None) -> tuple[Entry, bool]:
+async def submit(job: JobRef, digest: str, more: Mapping[str, str] | None = None) -> tuple[Entry, bool]:
     """Insert a row for the job unless there is one. Returns the row, and whether it is new.
 
-    `asked`: columns that say where its outcome is to be told, and that must not travel with it.
+    `more`: columns that do not travel with it: where its outcome is to be told, until when it is held back.
     """
-    row = {**row_of(job, digest), **(asked or {})}
+    row = {**row_of(job, digest), **(more or {})}
     try:
         created = await table().create_entity(row)
     except ResourceExistsError:
@@ -62,7 +63,7 @@ def row_of(job: JobRef, digest: str) -> dict[str, Any]:
 
 
 async def get(kind: str, id: str) -> Entry:
-    """The job's row. Raises JobNotFoundError."""
+    """The job's row. Raises JobNotFoundError, DamagedRowError."""
     row = await read_row(kind, id)
     return entry_of(row, row.metadata["etag"])
 
@@ -208,45 +209,6 @@ async def merge(job: JobRef, tag: str, changes: dict[str, Any]) -> str | None:
         found = await table().get_entity(job.kind, job.id)
         return found.metadata["etag"] if found.items() >= row.items() else None
     return merged["etag"]
-
-
-def entry_of(row: Mapping[str, Any], tag: str) -> Entry:
-    """A row as it is stored, with its ETag, typed."""
-    return Entry(
-        job=JobRef(
-            row["PartitionKey"],
-            row["RowKey"],
-            row["correlationId"],
-            row["submittedAt"],
-            row.get("claim"),
-            # With the ETag of a later state a second runner would begin what the first is doing.
-            tag if row["state"] == PENDING else None,
-            row.get("source", "http"),
-            row.get("replyTo"),
-            row.get("run", 1),
-            row.get("notBefore"),
-            "callbackUrl" in row,
-        ),
-        tag=tag,
-        state=row["state"],
-        digest=row["digest"],
-        started_at=row.get("startedAt"),
-        completed_at=row.get("completedAt"),
-        runner=row.get("runner"),
-        attempt=row.get("attempt", 1),
-        result=json.loads(row.get("result", "null")),
-        result_blob=row.get("resultBlob"),
-        error=json.loads(row.get("error", "null")),
-        is_buried=row.get("buried", False),
-        reopened_by=row.get("reopenedBy"),
-        waiting_for=row.get("waitingFor") or None,
-        overdue_at=row.get("overdueAt"),
-        callback_url=row.get("callbackUrl"),
-        reply_correlation_id=row.get("replyCorrelationId"),
-        reply_session=row.get("replySession"),
-        deliveries=json.loads(row.get("deliveries", "{}")),
-        is_owed=row.get("owed", False),
-    )
 
 
 def _is_of_another_run(entry: Entry, job: JobRef, run: Run | None) -> bool:

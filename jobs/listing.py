@@ -9,7 +9,8 @@ from typing import Any
 
 from jobs import clock
 from jobs.entry import RUNNING, WAITING, Entry, written
-from jobs.ledger import STATES, entry_of, table
+from jobs.ledger import STATES, table
+from jobs.rows import entry_of
 
 SHOWN = (*STATES, WAITING)
 """What a status may be called: Waiting is Running, in the ledger."""

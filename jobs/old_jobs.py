@@ -6,13 +6,12 @@ for good: thumbnails, the order book, the sales.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from azure.data.tables import TableEntity
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import bodies, claim_check, dead_letters, ledger, parcels, results
+from jobs import bodies, claim_check, dead_letters, ledger, parcels, results, rows
 from jobs.ages import Ages
 from jobs.catalog import KINDS
 from jobs.channels import DELIVERED
@@ -36,13 +35,13 @@ async def erase(
     eraser: Eraser, ages: Ages, continuation: dict[str, str] | None, durable: DurableOrchestrationClient
 ) -> dict[str, str] | None:
     """Erase one page of jobs. Returns where to go on, None at the end. Raises ServiceBusUnavailableError."""
-    rows, token = await _page(ages, continuation)
+    found, token = await _page(ages, continuation)
     lettered: set[tuple[str | None, str | None]] = set()
-    if any(_may_have_a_letter(row) for row in rows):
+    if any(_may_have_a_letter(entry) for _, entry in rows.sort_out(found)[0]):
         lettered = await _lettered()
         # Once more: a job whose letter a replay took before it was seen is Failed no longer.
-        rows, token = await _page(ages, continuation)
-    await _erase_page(eraser, rows, lettered, durable)
+        found, token = await _page(ages, continuation)
+    await _erase_page(eraser, found, lettered, durable)
     return token
 
 
@@ -56,16 +55,18 @@ async def _page(ages: Ages, continuation: dict[str, str] | None) -> tuple[Sequen
 
 async def _erase_page(
     eraser: Eraser,
-    rows: Sequence[TableEntity],
+    found: Sequence[TableEntity],
     lettered: set[tuple[str | None, str | None]],
     durable: DurableOrchestrationClient,
 ) -> None:
-    entries = [(row, ledger.entry_of(row, row.metadata["etag"])) for row in rows]
+    read, damaged = rows.sort_out(found)
+    # What belongs to them nobody can tell.
+    eraser.kept["damaged"] += len(damaged)
     going: list[tuple[TableEntity, Entry]] = []
-    for row, entry in entries:
+    for row, entry in read:
         if OPEN_COMPENSATIONS in (entry.error or {}):
             eraser.kept["openCompensations"] += 1
-        elif _may_have_a_letter(row) and (entry.job.kind, entry.job.id) in lettered:
+        elif _may_have_a_letter(entry) and (entry.job.kind, entry.job.id) in lettered:
             eraser.kept["deadLetters"] += 1
         else:
             going.append((row, entry))
@@ -73,11 +74,9 @@ async def _erase_page(
     await eraser.rows("jobs", ledger.table(), [row for row, _ in going])
 
 
-def _may_have_a_letter(row: TableEntity) -> bool:
+def _may_have_a_letter(entry: Entry) -> bool:
     """A job that has failed has one, and one whose end could not be told, or was not told in time."""
-    return row["state"] == FAILED or any(
-        said["state"] != DELIVERED for said in json.loads(row.get("deliveries", "{}")).values()
-    )
+    return entry.state == FAILED or any(said["state"] != DELIVERED for said in entry.deliveries.values())
 
 
 async def _erase_belongings(eraser: Eraser, entry: Entry, durable: DurableOrchestrationClient) -> None:

@@ -30,6 +30,7 @@ from jobs.dead_letters import OPEN_COMPENSATIONS
 from jobs.entry import FAILED, PENDING, RUNNING, WAITING, Entry, Run
 from jobs.import_file import MOST_ROWS
 from jobs.ledger import written
+from jobs.rows import entry_of
 from jobs.settings import settings
 
 OVERDUE, STALLED = "overdue", "stalled"
@@ -116,7 +117,7 @@ async def sweep(unhurried: timedelta, durable: DurableOrchestrationClient | None
         # Whole, before anything is done: that may take longer than storage keeps a connection.
         rows = [row async for row in await anext(pages)]
         for row in rows:
-            await _look_at(ledger.entry_of(row, row.metadata["etag"]), now, current, durable)
+            await _look_at(entry_of(row, row.metadata["etag"]), now, current, durable)
         current.continuation = pages.continuation_token
         current.is_over = current.continuation is None
         if current.is_over:
@@ -163,7 +164,7 @@ async def _look_at(entry: Entry, now: datetime, current: Sweep, durable: Durable
 
 def _may_begin_since(entry: Entry) -> datetime:
     """The moment from which on nothing holds the job back; of an imported order, the latest that it can be."""
-    moment = datetime.fromisoformat(entry.job.due_at)
+    moment = datetime.fromisoformat(max(entry.job.due_at, entry.held_until or ""))
     if entry.job.claim and claim_check.is_shared(entry.job.claim):
         moment = import_hand_over.due(moment, MOST_ROWS)
     return moment
