@@ -58,7 +58,7 @@ async def release(call: Call) -> None:
     if refund and not refund.is_of(call.job):
         return
     if refund and (payment := await _paid(call, refund)):
-        await refunds.settle(refund.order_id, refund.id, payment)
+        await refunds.settle(refund.order_id, call.job, payment)
         raise RefundEndedError(f"the gateway has paid this refund, as {payment}: it cannot be taken back")
     await refunds.release(call.input["order"], call.job)
 
@@ -71,21 +71,8 @@ async def pay(call: Call) -> str:
     refund = await refunds.find(call.input["order"], call.job.instance_id)
     if refund is None or refund.state not in (refunds.RESERVED, PAID):
         raise RefundEndedError("nothing is set aside for this refund: it was taken back")
-    if refund.payment:
-        return refund.payment
-    try:
-        payment = await gateway.refund(
-            _key(call),
-            call.job.correlation_id,
-            charge=refund.charge,
-            reference=refund.reference,
-            amount=refund.amount,
-        )
-    except gateway.GatewayUnavailableError:
-        payment = await _paid(call, refund)
-        if payment is None:
-            raise
-    await refunds.settle(refund.order_id, refund.id, payment)
+    payment = refund.payment or await _pay(call, refund)
+    await refunds.settle(refund.order_id, call.job, payment)
     return payment
 
 
@@ -99,6 +86,21 @@ async def tell(call: Call) -> None:
     text = f"Dear {customer.name},\n\nof your order {order_id} we have given {amount} back to your card.\n"
     subject = f"Refund for your order {order_id}"
     await deliver(customer.email, subject, text, key=call.key, correlation_id=call.job.correlation_id)
+
+
+async def _pay(call: Call, refund: Refund) -> str:
+    try:
+        return await gateway.refund(
+            _key(call),
+            call.job.correlation_id,
+            charge=refund.charge,
+            reference=refund.reference,
+            amount=refund.amount,
+        )
+    except gateway.GatewayUnavailableError:
+        if payment := await _paid(call, refund):
+            return payment
+        raise
 
 
 async def _paid(call: Call, refund: Refund) -> str | None:

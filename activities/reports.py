@@ -3,7 +3,7 @@
 All files of a job are in the container `reports`, in a folder named by the job's id.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import azure.durable_functions as df
@@ -49,7 +49,7 @@ async def delete_parts(call: dict) -> dict:
 
 
 async def find(call: Call) -> list[int]:
-    """The shards of the `day` in which there are sales."""
+    """The shards of the `day` in which there are sales or refunds."""
     return await sales.shards(call.input["day"])
 
 
@@ -60,7 +60,7 @@ async def report(call: Call) -> dict[str, int]:
 
     async def records() -> AsyncIterator[bytes]:
         async for page in sales.pages(day, shard):
-            sales_totals.add_sales(totals, page)
+            sales_totals.add_entries(totals, page)
             yield sales_csv.records(page)
 
     await _container().upload_blob(_records(call, shard), records(), overwrite=True)
@@ -95,6 +95,12 @@ async def merge(call: Call) -> dict[str, Any]:
         "day": day,
         "orders": sum(sold.whole.orders for sold in totals.values()),
         "totals": {currency: totals[currency].whole.amount for currency in sorted(totals)},
+        "refunds": {
+            currency: totals[currency].refunded.amount
+            for currency in sorted(totals)
+            if totals[currency].refunded.refunds
+        },
+        "net": {currency: totals[currency].net for currency in sorted(totals)},
         "csv": {"blob": f"{CONTAINER}/{csv}"},
         "html": {"blob": f"{CONTAINER}/{html}"},
     }
@@ -109,15 +115,23 @@ async def tell(call: Call) -> None:
     page, csv = [
         await results.link(call.input[file]["blob"], settings().report_link_lifetime) for file in ("html", "csv")
     ]
-    sums = [
-        f"{money.written(total, currency, grouped=True)} {currency}" for currency, total in call.input["totals"].items()
-    ]
-    lines = [f"Orders: {orders:,}", *sums, "", "The report:", page, "", "Its sales as CSV:", csv, ""]
+    lines = [f"Orders: {orders:,}", *_sums(call.input), "", "The report:", page, "", "Its sales as CSV:", csv, ""]
     lines += ["Whoever has these links can read the files, until the links expire, after seven days at the latest."]
     # Of the job and not of its run: one that ended badly after this, and is replayed, has told already.
     key = f"{call.job.kind}-{call.job.id}/{call.step}"
     text = "\n".join(lines) + "\n"
     await mail.deliver(to, f"Sales of {day}", text, key=key, correlation_id=call.job.correlation_id)
+
+
+def _sums(made: dict[str, Any]) -> Iterator[str]:
+    # An older version of the app, which may have made the report, did not subtract.
+    refunds = made.get("refunds", {})
+    for currency, total in made["totals"].items():
+        sold, back, net = (
+            f"{money.written(amount, currency, grouped=True)} {currency}"
+            for amount in (total, refunds.get(currency, 0), total - refunds.get(currency, 0))
+        )
+        yield f"{sold}, less {back} refunded: {net} net" if currency in refunds else sold
 
 
 async def clear(call: Call) -> None:

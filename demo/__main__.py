@@ -106,7 +106,7 @@ def show(console: Console, running: Stack) -> list[str]:
             sandbox.get("/payments/requests").json(),
             sandbox.get("/mailbox").json(),
         )
-        made = files.look(shop, cases, imported, today, result.sold, LOGS)
+        made = files.look(shop, cases, imported, today, result, LOGS)
     console.print("", board.told(heard), "", board.files(made), sep="\n")
     for table in (board.gateway(result), board.stock(result), board.money(result)):
         console.print("", table)

@@ -54,6 +54,8 @@ class Balance:
     charged_twice: tuple[str, ...]
     sold: tuple[int, int]
     """How many orders were sold besides the imported ones, and their sum in minor units."""
+    refunded: int
+    """What was given back to buyers on request, in minor units; orders that were undone are no sales, and not in it."""
 
     def differences(self) -> list[str]:
         """What does not agree, one sentence each."""
@@ -140,6 +142,7 @@ def draw_up(
         mails_repeated=mailbox["duplicates"],
         charged_twice=tuple(reference for reference, times in charges.items() if times > 1),
         sold=(len(sales), sum(map(total, sales))),
+        refunded=refunded,
     )
 
 

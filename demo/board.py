@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +116,7 @@ def files(found: Files) -> str:
     for row in found.bad_rows:
         lines.append(escape(f"    line {row['line']:>2}  {row['field']:9} {row['reason']}"))
     if found.report:
-        totals = ", ".join(f"{_amount(amount)} {currency}" for currency, amount in found.report["totals"].items())
-        said = f"{found.report['orders']} orders, {totals}"
+        said = f"{found.report['orders']} orders, " + ", ".join(_reported(found.report))
         lines.append(f"{_tick(found.report_is_right)} the sales report of {found.report['day']}: {said}:")
         lines += [f"    {_path(found.thumbnails[0].path.parent / f'sales.{name}')}" for name in ("html", "csv")]
     return "\n".join(lines)
@@ -168,6 +167,14 @@ def _outcome(case: Case) -> RenderableType:
 
 def _tick(is_right: bool) -> str:
     return "[green]✓[/]" if is_right else "[bold red]✗[/]"
+
+
+def _reported(report: Mapping[str, Any]) -> Iterator[str]:
+    """The sums of a sales report, one text a currency."""
+    for currency, sold in report["totals"].items():
+        refunded = report["refunds"].get(currency)
+        less = f", less {_amount(refunded)} refunded: {_amount(report['net'][currency])} net" if refunded else ""
+        yield f"{_amount(sold)} {currency}{less}"
 
 
 def _amount(minor_units: int) -> str:

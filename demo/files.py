@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from demo.balance import Balance
 from demo.imported import BAD, GOOD, Imported
 from demo.outcomes import Case
 from demo.shop import Shop
@@ -39,8 +40,8 @@ class Files:
     """How many imported orders are completed."""
     report: dict[str, Any] | None
     """The result of the sales report; None when it would mean nothing, since midnight came in between."""
-    expected: tuple[int, int]
-    """How many orders the report must have, and their sum in minor units."""
+    expected: tuple[int, int, int]
+    """How many orders the report must have, their sum, and what of it was refunded, in minor units."""
 
     @property
     def import_is_right(self) -> bool:
@@ -49,9 +50,11 @@ class Files:
 
     @property
     def report_is_right(self) -> bool:
-        """Whether the report has every order that was sold."""
-        found = self.report
-        return found is None or (found["orders"], found["totals"].get("EUR", 0)) == self.expected
+        """Whether the report has every order that was sold, and every refund."""
+        if self.report is None:
+            return True
+        sold, refunded, net = (self.report[name].get("EUR", 0) for name in ("totals", "refunds", "net"))
+        return (self.report["orders"], sold, refunded) == self.expected and net == sold - refunded
 
     def differences(self) -> Iterator[str]:
         """What is not as it should be, one sentence each."""
@@ -63,28 +66,25 @@ class Files:
                 f"orders completed and {len(self.bad_rows)} lines reported"
             )
         if not self.report_is_right:
-            yield f"the sales report should have (orders, cents) {self.expected}, but it has {self.report}"
+            yield f"the sales report should have (orders, cents, refunded) {self.expected}, but it has {self.report}"
 
 
-def look(shop: Shop, cases: Sequence[Case], imported: Imported, began: date, sold: tuple[int, int], to: Path) -> Files:
-    """Have the sales of the day reported, copy what the app made to the folder `to`, and say what was found.
-
-    `sold`: how many orders were sold besides the imported ones, and their sum in minor units.
-    """
+def look(shop: Shop, cases: Sequence[Case], imported: Imported, began: date, balance: Balance, to: Path) -> Files:
+    """Have the sales of the day reported, copy what the app made to the folder `to`, and say what was found."""
     results = {case.scenario.id: case.status.get("result") or {} for case in cases if case.scenario.is_upload}
     counts = results["I-1"]
     bad_rows = shop.download(counts["report"]["url"]).decode() if "report" in counts else ""
     report = shop.report_sales(began.isoformat(), PATIENCE).get("result") if date.today() == began else None
     for name in ("csv", "html") if report else ():
         (to / f"sales.{name}").write_bytes(shop.download(report[name]["url"]))
-    orders, amount = sold
+    orders, amount = balance.sold
     return Files(
         thumbnails=tuple(_copy(shop, file, to) for file in results["P-1"].get("thumbnails", ())),
         counts={name: counts.get(name, 0) for name in ("rows", "accepted", "bad")},
         bad_rows=tuple(csv.DictReader(io.StringIO(bad_rows))),
         sold=len(imported.orders),
         report=report,
-        expected=(orders + len(imported.orders), amount + imported.total),
+        expected=(orders + len(imported.orders), amount + imported.total, balance.refunded),
     )
 
 

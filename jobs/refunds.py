@@ -7,19 +7,21 @@ transaction that fails when either is no more as it was read: so refunds of one 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from jobs import money, order_book, order_changes
+from jobs import clock, money, order_book, order_changes, sales
 from jobs.clients import clients
-from jobs.entry import JobRef
+from jobs.entry import JobRef, written
 from jobs.errors import PermanentError
 from jobs.etags import if_match
 from jobs.ledger import now
 from jobs.order_book import HANDED_OVER, OrderMissingError
+from jobs.sales import GivenBack
 
 RESERVED, PAID, RELEASED = "Reserved", "Paid", "Released"
 
@@ -84,9 +86,28 @@ async def reserve(order_id: str, job: JobRef, amount: int | None) -> Refund:
         await order_changes.enter(_moved(order, refundReserved=wanted), ("create", row))
 
 
-async def settle(order_id: str, refund_id: str, payment: str) -> None:
-    """Enter that a reserved refund is paid, as the gateway's `payment`. Raises RefundEndedError if it was released."""
-    await _end(order_id, refund_id, PAID, payment=payment)
+async def settle(order_id: str, job: JobRef, payment: str) -> None:
+    """Enter that a reserved refund is paid, as the gateway's `payment`. Raises RefundEndedError if it was released.
+
+    The refund counts on the day of this moment, in the sales. Done again it enters there what a crash has left out.
+    """
+    moment = clock.now()
+    await _end(order_id, job.instance_id, PAID, moment, payment=payment, day=clock.local_day(moment).isoformat())
+    paid = await find(order_id, job.instance_id)
+    paid_at = datetime.fromisoformat(paid.row["endedAt"])
+    await sales.enter(
+        GivenBack(
+            order_id=order_id,
+            sale=paid.reference,
+            refund_id=job.id,
+            instance_id=job.instance_id,
+            # One that an older version of the app has paid does not say.
+            day=paid.row.get("day") or clock.local_day(paid_at).isoformat(),
+            paid_at=paid_at,
+            amount=paid.amount,
+            currency=paid.currency,
+        )
+    )
 
 
 async def release(order_id: str, job: JobRef) -> None:
@@ -101,7 +122,7 @@ async def release(order_id: str, job: JobRef) -> None:
             return
         if await order_changes.enter(("create", _row(order, job, RELEASED, 0))):
             return
-    await _end(order_id, job.instance_id, RELEASED)
+    await _end(order_id, job.instance_id, RELEASED, clock.now())
 
 
 async def find(order_id: str, refund_id: str) -> Refund | None:
@@ -123,7 +144,7 @@ async def find(order_id: str, refund_id: str) -> Refund | None:
     )
 
 
-async def _end(order_id: str, refund_id: str, state: str, **values: str) -> None:
+async def _end(order_id: str, refund_id: str, state: str, moment: datetime, **values: str) -> None:
     while True:
         refund = await find(order_id, refund_id)
         if refund.state == state:
@@ -132,7 +153,7 @@ async def _end(order_id: str, refund_id: str, state: str, **values: str) -> None
             raise RefundEndedError(f"refund {refund_id} has ended: it is {refund.state}")
         order = await _table().get_entity(order_id, refund.row["sale"])
         paid = refund.amount if state == PAID else 0
-        changed = {**_keys(refund.row), "state": state, "endedAt": now(), **values}
+        changed = {**_keys(refund.row), "state": state, "endedAt": written(moment), **values}
         if await order_changes.enter(
             _moved(order, refundReserved=-refund.amount, refunded=paid), ("update", changed, _guard(refund.row))
         ):

@@ -1,7 +1,8 @@
-"""The sales: one table row a sold order, by its day and a shard of it, from which the day's report is made.
+"""The sales: one table row a sold order and a paid refund, by its day and a shard of it: what the day's report is of.
 
-The row is written before the parcel is handed over, and struck out when the order is withdrawn: so an order that was
-handed over has its row, and one that was withdrawn never counts, wherever a process dies.
+A sale's row is written before the parcel is handed over, and struck out when the order is withdrawn: so an order that
+was handed over has its row, and one that was withdrawn never counts, wherever a process dies. A refund's row is written
+once it is paid, on the day of its payment, and stays: what was sold on an earlier day is not touched.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ SHARDS = 4
 PAGE = 1000
 """Rows that table storage gives at once, at most."""
 
+_BEFORE_REFUND = "!"
+"""In a refund's key, after that of its sale: it sorts before whatever ids are made of, so refunds follow their sale."""
+
 
 @dataclass(frozen=True)
 class Sale:
@@ -41,16 +45,31 @@ class Sale:
     """Each with `sku`, `quantity` and `price`, which is that of one piece."""
 
 
-async def enter(sale: Sale) -> None:
-    """Write the order's row, unless it is written or struck out."""
-    row = {
-        **_keys(sale.day, sale.order_id, sale.instance_id),
-        "orderId": sale.order_id,
-        "confirmedAt": sale.confirmed_at,
-        "total": EntityProperty(sale.total, EdmType.INT64),
-        "currency": sale.currency,
-        "lines": json.dumps(sale.lines),
-    }
+@dataclass(frozen=True)
+class GivenBack:
+    """One paid refund: money of a sold order, in minor units of its currency."""
+
+    order_id: str
+    sale: str
+    """The Durable instance that sold the order."""
+    refund_id: str
+    """The id of the refund's job."""
+    instance_id: str
+    """The Durable instance that paid it."""
+    day: str
+    """YYYY-MM-DD, in the app's time zone at the moment of the payment."""
+    paid_at: datetime
+    amount: int
+    currency: str
+
+
+Entry = Sale | GivenBack
+"""What counts on a day."""
+
+
+async def enter(entry: Entry) -> None:
+    """Write the entry's row, unless it is written or struck out."""
+    row = _sale_row(entry) if isinstance(entry, Sale) else _refund_row(entry)
     try:
         await _table().create_entity(row)
     except ResourceExistsError:
@@ -82,14 +101,42 @@ async def _first_shard(day: str, least: int) -> int | None:
     return None
 
 
-async def pages(day: str, shard: int) -> AsyncIterator[list[Sale]]:
-    """The sales in one shard of a day, ordered by the id of their instance, a page at a time."""
+async def pages(day: str, shard: int) -> AsyncIterator[list[Entry]]:
+    """What counts in one shard of a day, a page at a time, by the instance that sold: a sale, and then its refunds."""
     query, parameters = "PartitionKey eq @partition", {"partition": f"{day}.{shard}"}
     async for page in _table().query_entities(query, parameters=parameters, results_per_page=PAGE).by_page():
-        yield [_sale(row, day) async for row in page if not row.get("isWithdrawn")]
+        yield [_entry(row, day) async for row in page if not row.get("isWithdrawn")]
 
 
-def _sale(row: dict[str, Any], day: str) -> Sale:
+def _sale_row(sale: Sale) -> dict[str, Any]:
+    return {
+        **_keys(sale.day, sale.order_id, sale.instance_id),
+        "orderId": sale.order_id,
+        "confirmedAt": sale.confirmed_at,
+        "total": EntityProperty(sale.total, EdmType.INT64),
+        "currency": sale.currency,
+        "lines": json.dumps(sale.lines),
+    }
+
+
+def _refund_row(refund: GivenBack) -> dict[str, Any]:
+    # An older version of the app, which may run beside this one, takes it for a sale without lines, and subtracts.
+    return {
+        **_keys(refund.day, refund.order_id, f"{refund.sale}{_BEFORE_REFUND}{refund.instance_id}"),
+        "orderId": refund.order_id,
+        "confirmedAt": refund.paid_at,
+        "total": EntityProperty(-refund.amount, EdmType.INT64),
+        "currency": refund.currency,
+        "lines": "[]",
+        "refund": refund.refund_id,
+    }
+
+
+def _entry(row: dict[str, Any], day: str) -> Entry:
+    if "refund" in row:
+        sale, _, instance_id = row["RowKey"].partition(_BEFORE_REFUND)
+        amount, currency = -row["total"].value, row["currency"]
+        return GivenBack(row["orderId"], sale, row["refund"], instance_id, day, row["confirmedAt"], amount, currency)
     return Sale(
         row["orderId"],
         row["RowKey"],
@@ -101,9 +148,9 @@ def _sale(row: dict[str, Any], day: str) -> Sale:
     )
 
 
-def _keys(day: str, order_id: str, instance_id: str) -> dict[str, str]:
+def _keys(day: str, order_id: str, row_key: str) -> dict[str, str]:
     shard = sha256(order_id.encode()).digest()[0] % SHARDS
-    return {"PartitionKey": f"{day}.{shard}", "RowKey": instance_id}
+    return {"PartitionKey": f"{day}.{shard}", "RowKey": row_key}
 
 
 def _table() -> TableClient:

@@ -1,4 +1,7 @@
-"""The sales as CSV (RFC 4180): one record a line of an order, which programs read and spreadsheets open safely."""
+"""The sales as CSV (RFC 4180), which programs read and spreadsheets open safely.
+
+One record a line of an order, and one a refund, whose amount is below zero: so amounts add up to the net.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import csv
 import heapq
 import io
 from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
 
 from jobs import clock, money
-from jobs.sales import Sale
+from jobs.sales import Entry, GivenBack
 
-COLUMNS = ("order", "confirmed_at", "sku", "quantity", "price", "amount", "currency")
+COLUMNS = ("order", "confirmed_at", "sku", "quantity", "price", "amount", "currency", "kind", "refund")
+"""New ones come last, since programs may read them by place. samples/README.md says what each is."""
 BLOCK = 64 * 1024
 """Bytes that are handed on at once."""
 
@@ -23,9 +28,9 @@ def header() -> bytes:
     return _records([COLUMNS])
 
 
-def records(sales: Iterable[Sale]) -> bytes:
-    """The records of some sales, each on one line."""
-    return _records(row for sale in sales for row in _rows(sale))
+def records(entries: Iterable[Entry]) -> bytes:
+    """The records of some sales and refunds, each on one line."""
+    return _records(row for entry in entries for row in _rows(entry))
 
 
 async def merged(parts: Sequence[AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
@@ -61,14 +66,23 @@ async def _lines(part: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             yield line + b"\r\n"
 
 
-def _rows(sale: Sale) -> Iterable[tuple[str | int, ...]]:
-    confirmed_at = sale.confirmed_at.astimezone(clock.zone()).isoformat(timespec="seconds")
-    for line in sale.lines:
+def _rows(entry: Entry) -> Iterable[tuple[str | int, ...]]:
+    order, currency = _text(entry.order_id), _text(entry.currency)
+    if isinstance(entry, GivenBack):
+        # Numbers, and not nothing, in the columns of numbers: what reads them goes on reading them.
+        none, amount = (money.written(minor, entry.currency) for minor in (0, -entry.amount))
+        yield order, _moment(entry.paid_at), "", 0, none, amount, currency, "refund", _text(entry.refund_id)
+        return
+    for line in entry.lines:
         price, amount = (
-            money.written(minor, sale.currency) for minor in (line["price"], line["quantity"] * line["price"])
+            money.written(minor, entry.currency) for minor in (line["price"], line["quantity"] * line["price"])
         )
-        texts = _text(line["sku"]), line["quantity"], price, amount, _text(sale.currency)
-        yield _text(sale.order_id), confirmed_at, *texts
+        sold = _text(line["sku"]), line["quantity"], price, amount
+        yield order, _moment(entry.confirmed_at), *sold, currency, "sale", ""
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(clock.zone()).isoformat(timespec="seconds")
 
 
 def _text(value: str) -> str:

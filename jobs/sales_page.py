@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs import clock, money
-from jobs.sales_totals import Sold, Sum, Totals
+from jobs.sales_totals import Refunded, Sold, Sum, Totals
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -21,6 +21,8 @@ MOST_ARTICLES = 50
 
 SLOT, BAR, HEIGHT = 20, 16, 160
 """The chart, in units of its own: the width of an hour, and of its bar, and the height of the highest bar."""
+LEAST = 2
+"""The height of a refund's bar, at least: most are small beside what was sold in an hour, and are to be seen."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def render(day: str, totals: Totals, names: Mapping[str, str], made_at: datetime
         is_over=made_there.date().isoformat() > day,
         made_at=f"{made_there:%Y-%m-%d %H:%M} ({clock.zone()})",
         currencies=[_section(currency, totals[currency], names) for currency in sorted(totals)],
+        has_refunds=any(sold.refunded.refunds for sold in totals.values()),
         slot=SLOT,
         bar_width=BAR,
         height=HEIGHT,
@@ -68,12 +71,24 @@ def _template() -> Template:
 
 def _section(currency: str, sold: Sold, names: Mapping[str, str]) -> dict:
     best = best_articles(sold)
+    back = list(_refund_bars(sold, currency))
     return {
         "currency": currency,
         "whole": _shown(sold.whole, currency),
+        "refunded": _back(sold.refunded, currency),
+        "net": money.written(sold.net, currency, grouped=True),
         "bars": list(_bars(sold, currency)),
+        "refund_bars": back,
+        "depth": max((bar.height for bar in back), default=0),
         "highest": money.written(_highest(sold), currency, grouped=True),
-        "hours": [(f"{hour:02}:00", _shown(sum, currency)) for hour, sum in sorted(sold.hours.items())],
+        "hours": [
+            (
+                f"{hour:02}:00",
+                _shown(sold.hours.get(hour, Sum()), currency),
+                _back(sold.refunded_hours.get(hour, Refunded()), currency),
+            )
+            for hour in sorted(sold.hours.keys() | sold.refunded_hours.keys())
+        ],
         "articles": [(sku, names.get(sku, ""), _shown(sum, currency)) for sku, sum in best],
         "more_articles": len(sold.articles) - len(best),
     }
@@ -84,12 +99,32 @@ def _shown(sum: Sum, currency: str) -> dict[str, str]:
     return {"orders": f"{sum.orders:,}", "pieces": f"{sum.pieces:,}", "amount": amount}
 
 
+def _back(refunded: Refunded, currency: str) -> dict[str, str] | None:
+    if not refunded.refunds:
+        return None
+    return {"refunds": f"{refunded.refunds:,}", "amount": money.written(refunded.amount, currency, grouped=True)}
+
+
 def _bars(sold: Sold, currency: str) -> Iterator[Bar]:
     for hour, sum in sorted(sold.hours.items()):
         height = round(HEIGHT * sum.amount / (_highest(sold) or 1))
         title = f"{hour:02}:00 to {hour:02}:59: {_shown(sum, currency)['amount']} {currency}"
-        yield Bar(hour * SLOT + (SLOT - BAR) // 2, HEIGHT - height, height, title)
+        yield Bar(_x(hour), HEIGHT - height, height, title)
+
+
+def _refund_bars(sold: Sold, currency: str) -> Iterator[Bar]:
+    """From the line downwards, to the scale of the sales above it."""
+    for hour, refunded in sorted(sold.refunded_hours.items()):
+        height = max(LEAST, round(HEIGHT * refunded.amount / _highest(sold)))
+        amount = money.written(refunded.amount, currency, grouped=True)
+        yield Bar(_x(hour), HEIGHT, height, f"{hour:02}:00 to {hour:02}:59: {amount} {currency} refunded")
+
+
+def _x(hour: int) -> int:
+    return hour * SLOT + (SLOT - BAR) // 2
 
 
 def _highest(sold: Sold) -> int:
-    return max((sum.amount for sum in sold.hours.values()), default=0)
+    """What a bar of full height stands for."""
+    of_an_hour = (*sold.hours.values(), *sold.refunded_hours.values())
+    return max((sum.amount for sum in of_an_hour), default=0)

@@ -11,7 +11,7 @@ from itertools import chain
 import pytest
 
 from jobs import clock, money, sales_csv
-from jobs.sales import Sale
+from jobs.sales import GivenBack, Sale
 
 pytestmark = pytest.mark.anyio
 
@@ -24,6 +24,11 @@ def _zone(monkeypatch):
 def sale(id: str, sku: str = "MUG", currency: str = "EUR", lines: int = 1) -> Sale:
     named = [{"sku": sku, "quantity": 2, "price": 1250}] * lines
     return Sale(id, f"order-{id}", "2026-11-21", datetime(2026, 11, 21, 12, tzinfo=UTC), 0, currency, named)
+
+
+def refund(id: str, currency: str = "EUR") -> GivenBack:
+    paid_at = datetime(2026, 11, 22, 9, tzinfo=UTC)
+    return GivenBack(id, f"order-{id}", "R-1", "refund-R-1", "2026-11-22", paid_at, 1000, currency)
 
 
 async def merged(*parts: bytes, size: int = 7) -> bytes:
@@ -44,8 +49,21 @@ def test_a_record_a_line():
         "price": "12.50",
         "amount": "25.00",
         "currency": "EUR",
+        "kind": "sale",
+        "refund": "",
     }
     assert len(sales_csv.records([sale("A-1", lines=3)]).splitlines()) == 3
+
+
+@pytest.mark.parametrize(("currency", "amount"), [("EUR", "-10.00"), ("JPY", "-1000"), ("KWD", "-1.000")])
+def test_a_record_a_refund(currency, amount):
+    """Numbers in all columns of numbers: whatever reads them goes on, and amounts add up to the net."""
+    written = sales_csv.records([sale("A-1", currency=currency), refund("A-1", currency)]).decode().splitlines()
+    assert (len(written), [len(row) for row in csv.reader(written)]) == (2, [len(sales_csv.COLUMNS)] * 2)
+    (record,) = csv.DictReader(written[1:], fieldnames=sales_csv.COLUMNS)
+    assert (record["order"], record["amount"], record["currency"]) == ("A-1", amount, currency)
+    assert (record["kind"], record["refund"], record["confirmed_at"]) == ("refund", "R-1", "2026-11-22T09:00:00+00:00")
+    assert (record["sku"], int(record["quantity"]), float(record["price"])) == ("", 0, 0)
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r\n=cmd|' /C calc'!A0"])

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobs import clock, sales_page, sales_totals
-from jobs.sales import Sale
+from jobs.sales import GivenBack, Sale
 from jobs.sales_totals import Totals
 
 DAY = "2026-10-25"
@@ -37,7 +37,18 @@ def sold(*orders: tuple[str, str, int, int], currency: str = "EUR") -> Totals:
         line = {"sku": sku, "quantity": quantity, "price": price}
         moment = datetime.fromisoformat(f"{DAY}T{at}:00+00:00")
         sale = Sale(f"A-{number}", f"order-A-{number}", DAY, moment, quantity * price, currency, [line])
-        sales_totals.add_sales(totals, [sale])
+        sales_totals.add_entries(totals, [sale])
+    return totals
+
+
+def refunded(totals: Totals, *refunds: tuple[str, int], currency: str = "EUR") -> Totals:
+    """The same with refunds: the moment (UTC), the amount."""
+    for number, (at, amount) in enumerate(refunds):
+        moment = datetime.fromisoformat(f"{DAY}T{at}:00+00:00")
+        id = f"R-{number}"
+        sales_totals.add_entries(
+            totals, [GivenBack("A-0", "order-A-0", id, f"refund-{id}", DAY, moment, amount, currency)]
+        )
     return totals
 
 
@@ -70,6 +81,29 @@ def test_sums_by_currency_hour_and_article():
     assert hours == ["02:00", "23:00", "13:00"], "both hours that are called two o'clock are one"
     assert page.elements.count("rect") == 3
     assert page.texts.index("Mug, blue") < page.texts.index("TEA"), "the one that sold for most comes first"
+
+
+def test_refunds_are_subtracted_and_drawn_below_the_line():
+    totals = refunded(sold(("12:00", "MUG", 2, 1250)), ("12:10", 700), ("12:50", 300), ("20:00", 1))
+    sales_totals.add_totals(totals, refunded({}, ("09:00", 1500), currency="KWD"))
+    page = Page(sales_totals.read(sales_totals.written(totals)))
+    for text in (
+        *("14.99 EUR net", "25.00 EUR sold, less 10.01 EUR in 3 refunds", "1 order, 2 pieces"),
+        *("-1.500 KWD net", "0.000 KWD sold, less 1.500 KWD in 1 refund", "0 orders, 0 pieces"),
+    ):
+        assert text in page.texts
+    below = re.findall(r'<rect class="back" x="(\d+)" y="160" width="16" height="(\d+)"', page.html)
+    assert below == [("262", "64"), ("422", "2"), ("202", "160")], "to the scale of the sales, and never unseen"
+    titles = [text for text in page.texts if "refunded" in text]
+    assert titles[0] == "13:00 to 13:59: 10.00 EUR refunded"
+    assert [text for text in page.texts if re.fullmatch(r"\d\d:00", text)] == ["13:00", "21:00", "10:00"]
+    assert page.texts.count("By article") == 1, "refunds have no articles"
+
+
+def test_a_day_without_refunds_does_not_speak_of_them():
+    page = Page(sold(("12:00", "MUG", 1, 1250)))
+    assert "12.50 EUR" in page.texts
+    assert not [text for text in page.texts if re.search(r"refund|\bnet\b", text) and "{" not in text]
 
 
 def test_an_empty_day_says_so():

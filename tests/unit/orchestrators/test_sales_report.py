@@ -20,7 +20,7 @@ from jobs import intake, ledger, sales, status
 from jobs.call import outcome
 from jobs.clients import clients
 from jobs.job import Envelope, parse
-from jobs.sales import Sale
+from jobs.sales import GivenBack, Sale
 from jobs.settings import settings
 from orchestrators.sales_report import report
 from tests.orders import article
@@ -57,6 +57,13 @@ class Reports:
         sale = Sale(id, f"order-{id}", self.day, at, total, currency, named)
         await sales.enter(sale)
         return sale
+
+    async def give_back(self, order: str, refund: str, amount: int, currency: str = "EUR") -> None:
+        """A refund that was paid."""
+        at = datetime.fromisoformat(f"{self.day}T20:00:00+00:00")
+        await sales.enter(
+            GivenBack(order, f"order-{order}", refund, f"refund-{refund}", self.day, at, amount, currency)
+        )
 
     async def make(self, **input) -> ledger.Entry:
         job = parse(Envelope(kind="sales-report", id=self.again or self.day, input={"day": self.day, **input}))
@@ -98,6 +105,8 @@ async def test_the_report_of_a_day(day):
             "day": day.day,
             "orders": 13,
             "totals": {"EUR": 12 * 2999, "JPY": 900},
+            "refunds": {},
+            "net": {"EUR": 12 * 2999, "JPY": 900},
             "csv": {"blob": f"reports/{day.day}/sales.csv"},
             "html": {"blob": f"reports/{day.day}/sales.html"},
         },
@@ -122,6 +131,55 @@ async def test_a_day_without_sales(day):
     assert await day.records() == []
     assert "No orders were sold on this day" in await day.file("sales.html")
     assert [name for name, _ in day.engine.calls] == ["find_sales", "merge_report", "mail_report", "end_job"]
+
+
+async def test_refunds_are_subtracted_and_are_no_orders(day, monkeypatch):
+    monkeypatch.setenv("REPORT_MAIL_TO", "owner@example.com")
+    settings.cache_clear()
+    for id, currency in (("A-1", "EUR"), ("A-10", "EUR"), ("A-2", "JPY")):
+        await day.sell(id, ("MUG", 2, 1250), currency=currency)
+    for _ in range(2):
+        await day.give_back("A-1", "R-2", 500)
+    await day.give_back("A-1", "R-1", 1000)
+    await day.give_back("Of-an-earlier-day", "R-3", 1500, "KWD")
+    entry = await day.make()
+    assert [entry.result[name] for name in ("orders", "totals", "refunds", "net")] == [
+        3,
+        {"EUR": 5000, "JPY": 2500, "KWD": 0},
+        {"EUR": 1500, "KWD": 1500},
+        {"EUR": 3500, "JPY": 2500, "KWD": -1500},
+    ]
+    assert [(record["order"], record["amount"], record["refund"]) for record in await day.records()] == [
+        ("A-1", "25.00", ""),
+        ("A-1", "-10.00", "R-1"),
+        ("A-1", "-5.00", "R-2"),
+        ("A-10", "25.00", ""),
+        ("A-2", "2500", ""),
+        ("Of-an-earlier-day", "-1.500", "R-3"),
+    ]
+    (mail,) = day.world.mailbox("owner@example.com")["messages"]
+    assert mail["text"].splitlines()[:4] == [
+        "Orders: 3",
+        "50.00 EUR, less 15.00 EUR refunded: 35.00 EUR net",
+        "2,500 JPY",
+        "0.000 KWD, less 1.500 KWD refunded: -1.500 KWD net",
+    ]
+
+
+async def test_what_an_older_version_has_made_is_told_as_it_is(day, monkeypatch):
+    """Its report was made while the app was updated: it does not know of refunds."""
+    monkeypatch.setenv("REPORT_MAIL_TO", "owner@example.com")
+    settings.cache_clear()
+    merge = reports.merge
+
+    async def older(call):
+        return {name: value for name, value in (await merge(call)).items() if name not in ("refunds", "net")}
+
+    monkeypatch.setitem(ACTIVITIES, "merge_report", older)
+    await day.sell("A-1", ("MUG", 1, 1250))
+    assert (await day.make()).state == "Completed"
+    (mail,) = day.world.mailbox("owner@example.com")["messages"]
+    assert "12.50 EUR" in mail["text"].splitlines()
 
 
 async def test_a_forced_report_lies_beside_the_first(day):
