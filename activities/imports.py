@@ -11,6 +11,7 @@ import azure.durable_functions as df
 from jobs import (
     bulk,
     clock,
+    import_book,
     import_earlier,
     import_file,
     import_hand_over,
@@ -72,7 +73,7 @@ async def report_import(call: dict) -> dict:
 async def scan(call: Call) -> dict[str, int]:
     """Read the file, and keep the plan of its chunks. Input: `name`, `etag`. Returns how many `rows` and `chunks`.
 
-    It is read once more if other content came before under its identity, to know which rows were ordered then.
+    It is read once more if there was an import of its identity before, to know which rows were ordered then.
     Raises BlobChangedError, FileTooLargeError, ImportUnderWayError, and the PermanentErrors of `jobs.import_file` and
     `jobs.import_header`.
     """
@@ -83,8 +84,11 @@ async def scan(call: Call) -> dict[str, int]:
     plan = await asyncio.to_thread(scanner.finish)
     identity = await import_identity.of(call.input["name"], plan.digest)
     more: dict[str, Any] = {"identity": identity, "begin": ledger.written(clock.now())}
-    if await import_identity.take_turn(identity, plan.digest, call.job, wait=LONGER**call.attempt):
-        more["earlier"] = await _keep_earlier(call, plan, identity)
+    is_mixed = await import_identity.take_turn(identity, plan.digest, call.job, wait=LONGER**call.attempt)
+    # Also those that nothing else tells of any more, which retention has left.
+    booked = await import_book.read(identity)
+    if is_mixed or booked:
+        more["earlier"] = await _keep_earlier(call, plan, identity, booked)
     await import_store.keep_plan(call.job, plan, **more)
     return {"rows": plan.rows, "chunks": len(plan.chunks)}
 
@@ -103,7 +107,7 @@ async def take_chunk(call: Call) -> dict[str, int]:
     good, faults = await asyncio.to_thread(_orders, plan, chunk, data, _about(call, kept["identity"]))
     begin = datetime.fromisoformat(kept["begin"])
     orders = [each for each in good if each[1] not in earlier]
-    entered = await _enter(call, chunk, [job for _, _, job in orders])
+    entered = await _enter(call, chunk, orders, kept["identity"])
     ordered_before, to_begin = _moved(good, earlier, kept["identity"], begin, faults)
     accepted = 0
     for (row, line, job), found in zip(orders, entered, strict=True):
@@ -127,9 +131,9 @@ async def take_chunk(call: Call) -> dict[str, int]:
 def _moved(
     good: list[Row], earlier: Mapping[int, Was], identity: str, begin: datetime, faults: list[Fault]
 ) -> tuple[int, list[tuple[JobRef, datetime]]]:
-    """Of the rows that were ordered as another line: how many have their order, and the orders that have not begun.
+    """Of the rows that were ordered `earlier`: how many have their order, and the orders that have not begun.
 
-    A row more than there are orders of its content is a fault.
+    A row more than there are orders of its content is a fault, and so is other content on the line of one.
     """
     ordered_before, to_begin = 0, []
     for row, line, job in good:
@@ -138,6 +142,9 @@ def _moved(
             continue
         if was.is_more:
             faults.append(Fault(line, "", REPEATED % was.before))
+            continue
+        if was.is_other:
+            faults.append(Fault(line, "", CHANGED))
             continue
         ordered_before += 1
         if was.is_pending:
@@ -156,10 +163,10 @@ async def report(call: Call) -> dict[str, Any]:
     return await import_report.write(call.job, call.input["chunks"], may_lack=not complete, about=about)
 
 
-async def _keep_earlier(call: Call, plan: Plan, identity: str) -> list[list[int]]:
-    """Find which rows were ordered before as other lines, and keep it. Returns where it is, by chunk."""
+async def _keep_earlier(call: Call, plan: Plan, identity: str, booked: Mapping[int, bytes | None]) -> list[list[int]]:
+    """Find which rows were ordered before, and keep what the ledger will not tell. Returns where it is, by chunk."""
     earlier = import_earlier.Earlier()
-    await earlier.read(identity, but=import_store.claims_of(call.job))
+    await earlier.read(identity, booked, but=import_store.claims_of(call.job))
     about = _about(call, identity)
     for chunk in plan.chunks:
         data = await _read(call.input["name"], call.input["etag"], chunk.offset, chunk.length)
@@ -176,14 +183,18 @@ def _about(call: Call, identity: str) -> tuple[str, str, str]:
     return identity, call.job.correlation_id, uploads.source_of(SOURCE, call.input["name"])
 
 
-async def _enter(call: Call, chunk: Chunk, jobs: list[Job]) -> list[Entered]:
-    if not jobs:
+async def _enter(call: Call, chunk: Chunk, orders: list[Row], identity: str) -> list[Entered]:
+    if not orders:
         return []
+    jobs = [job for _, _, job in orders]
     contents = [job.content for job in jobs]
     claims = await import_store.keep_inputs(call.job, chunk.line, contents, jobs[0].id, jobs[-1].id)
     given = [(replace(job.ref, claim=claim), job.digest) for job, claim in zip(jobs, claims, strict=True)]
     entered = await bulk.submit_many(given)
-    if not any(_is_of(call, found) for found in entered):
+    made = [(line, found.digest) for (_, line, _), found in zip(orders, entered, strict=True) if _is_of(call, found)]
+    if made:
+        await import_book.enter(identity, call.job, made)
+    else:
         await import_store.forget_inputs(claims[0])
     return entered
 
@@ -193,9 +204,7 @@ def _is_of(call: Call, found: Entered) -> bool:
     return (found.claim or "").startswith(import_store.claims_of(call.job))
 
 
-def _orders(
-    plan: Plan, chunk: Chunk, data: bytes, about: tuple[str, str, str]
-) -> tuple[list[Row], list[Fault]]:
+def _orders(plan: Plan, chunk: Chunk, data: bytes, about: tuple[str, str, str]) -> tuple[list[Row], list[Fault]]:
     """The good rows of a chunk, each with its number and its line; and what is wrong with the others."""
     orders: list[Row] = []
     faults: list[Fault] = []

@@ -3,12 +3,15 @@
 An order's id names the line that its row had. Once rows were deleted or inserted above it, the row is on another line,
 and only its content tells that it was ordered. Each order stands for one row: of two rows alike, of which one was
 ordered, the other is a repetition, of which nobody knows whether it is meant.
+
+An order whose row in the ledger is gone by its age is known by the order book (`jobs.import_book`). It must not be
+entered again: its id is taken, and the job would fail.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from jobs import ledger
@@ -18,7 +21,7 @@ from jobs.import_rows import KIND, line_of
 
 
 class Was(NamedTuple):
-    """A row whose content was ordered before, as another line."""
+    """A row whose content was ordered before as another line, or whose line was, by an order that the ledger lacks."""
 
     line: int
     """Where it is now."""
@@ -28,6 +31,8 @@ class Was(NamedTuple):
     """Whether all orders of this content are matched by other rows."""
     is_pending: bool
     """Whether the order had not begun."""
+    is_other: bool = False
+    """Whether the order of that line had another content."""
 
 
 class Earlier:
@@ -37,13 +42,19 @@ class Earlier:
         self._orders: dict[bytes, list[int]] = defaultdict(list)
         """By the digest of their content, the lines in their ids, rising. Bytes, for there may be 100,000."""
         self._pending: set[int] = set()
+        self._gone: dict[int, bytes | None] = {}
+        """The digests of those that the ledger lacks, by line; None: nobody knows it any more."""
         self._rows: dict[bytes, list[int]] = defaultdict(list)
+        self._in_place: dict[int, bytes] = {}
+        """The digests of the rows that are on the lines of those."""
 
-    async def read(self, identity: str, *, but: str) -> None:
-        """Read the orders from the ledger; `but`: not those whose claims begin so, which this import itself has made.
+    async def read(self, identity: str, booked: Mapping[int, bytes | None], *, but: str) -> None:
+        """Read the orders from the ledger. `booked`: those in the order book, which may be gone from there.
 
-        So a repetition finds the same orders as the first time, whatever the import has entered since.
+        `but`: not those whose claims begin so, which this import itself has made. So a repetition finds the same orders
+        as the first time, whatever the import has entered since.
         """
+        listed: dict[int, tuple[bytes, bool] | None] = {}
         rows = ledger.table().query_entities(
             "PartitionKey eq @kind and RowKey ge @first and RowKey lt @after",
             parameters={"kind": KIND, "first": f"{identity}-", "after": f"{identity}."},
@@ -51,29 +62,50 @@ class Earlier:
         )
         async for row in rows:
             line = line_of(row["RowKey"], identity)
-            if line is not None and not (row.get("claim") or "").startswith(but):
-                self.know(line, row["digest"], is_pending=row["state"] == PENDING)
+            if line is not None:
+                is_own = (row.get("claim") or "").startswith(but)
+                listed[line] = None if is_own else (bytes.fromhex(row["digest"]), row["state"] == PENDING)
+        for line in sorted(listed.keys() | booked.keys()):
+            if line not in listed:
+                self.know(line, booked[line], is_gone=True)
+            elif order := listed[line]:
+                self.know(line, order[0], is_pending=order[1])
 
-    def know(self, line: int, digest: str, *, is_pending: bool) -> None:
-        """An order that was made for a line, with the digest of its content; by rising line."""
-        self._orders[bytes.fromhex(digest)].append(line)
+    def know(self, line: int, digest: bytes | None, *, is_pending: bool = False, is_gone: bool = False) -> None:
+        """An order that was made for a line, with the digest of its content; by rising line.
+
+        `is_gone`: the ledger lacks it. Only then the digest may be None: whatever is on its line counts as ordered.
+        """
+        if digest is not None:
+            self._orders[digest].append(line)
         if is_pending:
             self._pending.add(line)
+        if is_gone:
+            self._gone[line] = digest
 
     def see(self, rows: Iterable[tuple[int, str]]) -> None:
         """Rows of the file, each with its line and the digest of its content, by rising line."""
         for line, digest in rows:
             key = bytes.fromhex(digest)
-            if key in self._orders:
+            if line in self._gone:
+                self._in_place[line] = key
+            if key in self._orders and self._gone.get(line, key) is not None:
                 self._rows[key].append(line)
 
     def by_chunk(self, chunks: Sequence[Chunk]) -> list[list[Was]]:
-        """What was seen and ordered as another line, by chunk.
+        """What was seen and ordered as another line, or is on the line of an order that the ledger lacks; by chunk.
 
-        Rows on the line that they were ordered as are not in it, and come first, so that a copy above a row does not
-        take the row's order for its own.
+        Rows on the line that they were ordered as come first, so that a copy above a row does not take the row's order
+        for its own. They are not in it while the ledger has them.
         """
-        found = sorted(was for key, lines in self._rows.items() for was in self._compare(self._orders[key], lines))
+        by_line = {
+            line: Was(line, line, False, False, self._gone[line] not in (None, key))
+            for line, key in self._in_place.items()
+        }
+        by_line |= {
+            was.line: was for key, lines in self._rows.items() for was in self._compare(self._orders[key], lines)
+        }
+        found = sorted(by_line.values())
         parts: list[list[Was]] = [[] for _ in chunks]
         number = 0
         for was in found:

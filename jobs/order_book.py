@@ -4,7 +4,8 @@ A job that has such an id would have the idempotency keys of the old one: what i
 sold. An order that was withdrawn has nothing left to take back.
 
 Table `orders`: a partition an order, with a row for each run of its job that confirmed it, one for what was asked to
-change of it (`jobs.order_changes`), and one for each of its refunds (`jobs.refunds`).
+change of it (`jobs.order_changes`), and one for each of its refunds (`jobs.refunds`). And a partition an imported file,
+with what was ordered of it (`jobs.import_book`).
 """
 
 from __future__ import annotations

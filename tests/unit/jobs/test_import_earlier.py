@@ -17,7 +17,7 @@ def matched(orders: str, rows: str, *, chunk: int = 2) -> list[list[Was]]:
     earlier = Earlier()
     for line, content in enumerate(orders, 1):
         if content != " ":
-            earlier.know(line, f"{ord(content):04x}", is_pending=content.isupper())
+            earlier.know(line, bytes.fromhex(f"{ord(content):04x}"), is_pending=content.isupper())
     earlier.see((line, f"{ord(content):04x}") for line, content in enumerate(rows, 1) if content != " ")
     return earlier.by_chunk([Chunk(0, 0, line, 0, chunk) for line in range(1, len(rows) + 1, chunk)])
 
