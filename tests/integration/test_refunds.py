@@ -83,6 +83,8 @@ def test_parts_of_an_order_are_given_back_until_nothing_is_left(refunds):
     assert refunds.made(order, 300)["status"] == "Completed"
     assert refunds.made(order)["result"]["amount"] == 1200
     assert (refunds.sums(order), refunds.paid(order)) == ((0, 2 * PRICE), [1000, 300, 1200])
+    subtracted = [row["total"].value for row in refunds.jobs.rows("sales", f"orderId eq '{order}' and refund ne ''")]
+    assert sorted(subtracted) == [-1200, -1000, -300]
     assert refunds.jobs.balance(order) == 0
     mails = [mail["subject"] for mail in refunds.jobs.mails(order)]
     assert mails == [f"Your order {order}", *[f"Refund for your order {order}"] * 3]

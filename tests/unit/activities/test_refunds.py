@@ -6,19 +6,23 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from unittest.mock import AsyncMock
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from activities import mail, orders, payments, refunds
 from activities.gateway import GatewayUnavailableError
-from jobs import ledger
+from jobs import clock, ledger, sales
 from jobs import refunds as book
 from jobs.call import Call
 from jobs.clients import clients
 from jobs.errors import PermanentError
 from jobs.job import Envelope, parse
 from jobs.ledger import JobRef
+from jobs.sales import GivenBack
 from tests.orders import order
 from tests.unit.activities.calls import claimed
 from tests.unit.jobs.crashes import dies
@@ -44,11 +48,25 @@ class Sold:
         row = await clients().table("orders").get_entity(self.id, self.call.job.of_run("order"))
         return tuple(row[name].value if name in row else 0 for name in ("refundReserved", "refunded"))
 
+    async def counted(self, day: str | None = None) -> list[GivenBack]:
+        """The refunds that a report of the day subtracts."""
+        entries = [
+            entry
+            for shard in range(sales.SHARDS)
+            async for page in sales.pages(day or today(), shard)
+            for entry in page
+        ]
+        return [entry for entry in entries if entry.order_id == self.id and isinstance(entry, GivenBack)]
+
     @property
     def given_back(self) -> int:
         """What is given back, by the gateway's ledger."""
         entries = self.world.ledger(self.reference)["entries"]
         return sum(entry["amount"] for entry in entries if entry["kind"] == "refund")
+
+
+def today() -> str:
+    return clock.local_day().isoformat()
 
 
 async def charged(world, run: int = 1) -> Sold:
@@ -78,6 +96,41 @@ async def test_all_that_is_left(sold):
     assert (await sold.sums(), sold.given_back) == ((0, 3000), 3000)
     with pytest.raises(book.RefundTooLargeError, match="nothing is left"):
         await refunds.reserve(sold.refund())
+
+
+async def test_a_refund_counts_on_the_day_of_its_payment_and_once(sold, monkeypatch):
+    """Where the app is, a day begins earlier than in UTC; and it may be set to another zone before the repetition."""
+    sold_on = today()
+    moment = datetime(2031, 3, 4, 23, 30, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    monkeypatch.setattr(clock, "zone", lambda: ZoneInfo("Europe/Berlin"))
+    refund = sold.refund(700)
+    await refunds.reserve(refund)
+    for day in (sold_on, "2031-03-05"):
+        assert await sold.counted(day) == [], "what is promised is not paid"
+    await refunds.pay(refund)
+    monkeypatch.setattr(clock, "now", lambda: moment + timedelta(days=1))
+    monkeypatch.setattr(clock, "zone", lambda: UTC)
+    await refunds.pay(refund)
+    (counted,) = await sold.counted("2031-03-05")
+    assert (counted.amount, counted.currency, counted.paid_at) == (700, "EUR", moment)
+    assert (counted.refund_id, counted.sale) == (refund.job.id, sold.reference)
+    for day in (sold_on, "2031-03-04", "2031-03-06"):
+        assert await sold.counted(day) == []
+
+
+async def test_a_refund_that_an_older_version_has_paid_counts_when_it_is_repeated(sold):
+    refund = sold.refund(700)
+    await refunds.reserve(refund)
+    with pytest.MonkeyPatch.context() as older:
+        older.setattr(sales, "enter", AsyncMock())
+        await refunds.pay(refund)
+    row = await clients().table("orders").get_entity(sold.id, refund.job.instance_id)
+    assert row.pop("day") == today()
+    await clients().table("orders").update_entity(row, mode="replace")
+    assert await sold.counted() == []
+    await refunds.pay(refund)
+    assert [entry.amount for entry in await sold.counted()] == [700]
 
 
 async def test_too_much_says_how_much_is_left(sold):
@@ -173,6 +226,7 @@ async def test_a_refund_that_was_paid_unseen_cannot_be_released(sold, monkeypatc
     with pytest.raises(book.RefundEndedError, match="refund_"):
         await refunds.release(refund)
     assert (await sold.sums(), sold.given_back) == ((0, 500), 500)
+    assert [entry.amount for entry in await sold.counted()] == [500]
 
 
 async def test_the_customer_is_told_once(sold):
@@ -221,6 +275,7 @@ async def test_many_refunds_at_once_never_exceed_the_charge(sold):
     reserved, refunded = await sold.sums()
     assert (reserved, refunded) == (0, sold.given_back)
     assert refunded <= TOTAL
+    assert sum(entry.amount for entry in await sold.counted()) == refunded
 
 
 STEPS = (refunds.reserve, refunds.pay, refunds.release)
@@ -243,6 +298,7 @@ async def test_a_crash_at_any_call_to_storage_leaves_the_books_right(sold, crash
             await step(refund)
             sums = await sold.sums()
             assert (sums[0] - done[0], sums[1] - done[1], sold.given_back - given_back) == expected
+            assert sum(entry.amount for entry in await sold.counted()) == sums[1], "what is given back is subtracted"
             done = sums
             if step is refunds.pay:
                 with pytest.raises(PermanentError):
