@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from jobs import clock
 from jobs.entry import RUNNING, WAITING, Entry, written
 from jobs.ledger import STATES, table
-from jobs.rows import entry_of
+from jobs.rows import sort_out
 
 SHOWN = (*STATES, WAITING)
 """What a status may be called: Waiting is Running, in the ledger."""
@@ -18,8 +18,10 @@ DAY = timedelta(days=1)
 """So far back the newest are looked for, unless a list says since when."""
 MOST_LOOKED_AT = 2000
 """Rows in one look for the newest."""
-NARROWER = 6
-"""By so much a time is shortened that has too many jobs."""
+FIRST_LOOK = 36
+"""Such a part of the time that is asked for is looked at first."""
+STEP = 6
+"""By so much a time is made longer that has too few jobs, and shorter that has too many."""
 SHORTEST = timedelta(seconds=1)
 ROWS_IN_PAGE = 1000
 """Table storage gives no more at once."""
@@ -28,56 +30,93 @@ Query = tuple[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
+class Page:
+    """Some jobs, in the order of their kinds and ids."""
+
+    entries: list[Entry]
+    damaged: list[str]
+    """Jobs whose rows cannot be read, as `<kind>/<id>`."""
+    continuation: dict[str, str] | None
+    """Where to go on, None at the end."""
+
+
+@dataclass(frozen=True)
 class Newest:
     """The newest jobs: none that was submitted since then is missing, unless there are more than were asked for."""
 
     entries: list[Entry]
+    damaged: list[str]
+    """Of those that were looked at, jobs whose rows cannot be read, as `<kind>/<id>`."""
     since: str
     is_cut: bool
     """Whether `since` is later than was asked for, because there are too many jobs to look at."""
 
 
+@dataclass
+class _Look:
+    """What was found of one time."""
+
+    entries: list[Entry] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    is_all: bool = True
+
+
 async def page(
     *, kind: str | None, status: str | None, since: str | None, top: int, continuation: dict[str, str] | None
-) -> tuple[list[Entry], dict[str, str] | None]:
-    """Up to `top` jobs ordered by kind and id, submitted at or after `since`; and where to go on, None at the end."""
+) -> Page:
+    """Up to `top` jobs ordered by kind and id, submitted at or after `since`."""
     pages = _rows(_query(kind, status, since), top).by_page(continuation)
     async for rows in pages:
-        entries = [entry_of(row, row.metadata["etag"]) async for row in rows]
-        return [entry for entry in entries if _fits(entry, status)], pages.continuation_token
-    return [], None
+        read, damaged = sort_out([row async for row in rows])
+        return Page([entry for _, entry in read if _fits(entry, status)], damaged, pages.continuation_token)
+    return Page([], [], None)
 
 
 async def newest(*, kind: str | None, status: str | None, since: str | None, top: int) -> Newest:
     """The newest `top` jobs that were submitted at or after `since`.
 
-    Rows are not ordered by time, so all of that time are looked at; when they are too many, those of a shorter time.
+    Rows are not ordered by time, so all of a time are looked at: first of the latest, which mostly has enough of them.
     """
     now = clock.now()
     asked = datetime.fromisoformat(since) if since else now - DAY
-    span = now - asked
+    longest = now - asked
+    span, is_shortened, known = longest / FIRST_LOOK, False, None
     while True:
         begin = written(now - span)
-        found, is_all = await _look(_query(kind, status, begin), status)
-        if is_all or span <= SHORTEST:
-            newest = heapq.nlargest(top, found, key=lambda entry: entry.job.submitted_at)
+        look = await _look(_query(kind, status, begin), status)
+        if look.is_all:
+            if len(look.entries) >= top or span >= longest:
+                return _newest(look, top, written(asked), is_cut=False)
+            known = _newest(look, top, begin, is_cut=True)
+            if is_shortened:
+                return known
+            span = min(span * STEP, longest)
+        elif known or span <= SHORTEST:
             # Of a flood, any that were found are shown: nothing is said of what came before now.
-            return Newest(newest, begin if is_all else written(now), is_cut=not is_all or span < now - asked)
-        span = max(SHORTEST, span / NARROWER)
+            return known or _newest(look, top, written(now), is_cut=True)
+        else:
+            is_shortened, span = True, max(SHORTEST, span / STEP)
 
 
-async def _look(query: Query, status: str | None) -> tuple[list[Entry], bool]:
-    """What fits, and whether that is all: no more rows are looked at than may be."""
-    found: list[Entry] = []
+def _newest(look: _Look, top: int, since: str, *, is_cut: bool) -> Newest:
+    newest = heapq.nlargest(top, look.entries, key=lambda entry: entry.job.submitted_at)
+    return Newest(newest, look.damaged, since, is_cut)
+
+
+async def _look(query: Query, status: str | None) -> _Look:
+    """What fits of one time, unless more rows would be looked at than may be."""
+    found = _Look()
     looked_at = 0
-    async for row in _rows(query, ROWS_IN_PAGE):
-        if looked_at == MOST_LOOKED_AT:
-            return found, False
-        looked_at += 1
-        entry = entry_of(row, row.metadata["etag"])
-        if _fits(entry, status):
-            found.append(entry)
-    return found, True
+    async for rows in _rows(query, ROWS_IN_PAGE).by_page():
+        some = [row async for row in rows]
+        found.is_all = looked_at + len(some) <= MOST_LOOKED_AT
+        read, damaged = sort_out(some[: MOST_LOOKED_AT - looked_at])
+        found.entries += [entry for _, entry in read if _fits(entry, status)]
+        found.damaged += damaged
+        looked_at += len(some)
+        if not found.is_all:
+            break
+    return found
 
 
 def _rows(query: Query, in_page: int) -> Any:

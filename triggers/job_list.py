@@ -31,10 +31,10 @@ async def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
     continuation = _continuation(req.params.get("continuationToken"))
     if _is_newest_first(req.params.get("order"), continuation):
         return answer_json(await _newest(wanted))
-    entries, continuation = await listing.page(**wanted, continuation=continuation)
-    page = {"jobs": [await status.describe(entry, None) for entry in entries]}
-    if continuation:
-        token = base64.urlsafe_b64encode(json.dumps(continuation).encode()).decode()
+    found = await listing.page(**wanted, continuation=continuation)
+    page = await _page(found)
+    if found.continuation:
+        token = base64.urlsafe_b64encode(json.dumps(found.continuation).encode()).decode()
         page["continuationToken"] = token
         page["next"] = "/api/jobs?" + urlencode({**_filters(req), "continuationToken": token})
     return answer_json(page)
@@ -42,8 +42,14 @@ async def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
 
 async def _newest(wanted: dict[str, Any]) -> dict[str, Any]:
     found = await listing.newest(**wanted)
-    shown = [await status.describe(entry, None) for entry in found.entries]
-    return {"jobs": shown, "since": found.since, "isCut": found.is_cut}
+    return await _page(found) | {"since": found.since, "isCut": found.is_cut}
+
+
+async def _page(found: listing.Page | listing.Newest) -> dict[str, Any]:
+    page: dict[str, Any] = {"jobs": [await status.describe(entry, None) for entry in found.entries]}
+    if found.damaged:
+        page["damaged"] = found.damaged
+    return page
 
 
 def _is_newest_first(order: str | None, continuation: dict[str, str] | None) -> bool:

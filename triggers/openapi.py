@@ -78,7 +78,10 @@ ADMIN = {"security": [{"adminKey": []}]}
 ADMIN_KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key", "description": "The host's master key."}
 FUNCTION_KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key"}
 
-PRIORITY = "Which queue a job without orchestration waits in. An orchestration starts at once, behind no backlog."
+PRIORITY = (
+    "`urgent`: before all that waits for its start. A job without orchestration has a queue of its own then; an order "
+    "begins at once, however many were submitted before it."
+)
 NOT_BEFORE = (
     "The job starts no earlier, and can be cancelled until then: a time with its offset, within a year. The first one "
     "counts: with another one, the same id and input are the same job, and its status shows its time."
@@ -99,6 +102,7 @@ ORDER = (
     "`newest`: one page of the newest, looked for in the last 24 hours unless `since` says otherwise, and in a shorter "
     "time when there are too many; the answer's `since` says in which."
 )
+DAMAGED = "Jobs whose rows in the ledger cannot be read, as `<kind>/<id>`: left out unless there are some."
 SINCE = "By `order=newest`: no job is left out that was submitted since then, unless there are more than `top`."
 NATURAL_ID = "Not needed: the input says the job's id."
 FORCED_ID = "Needed with `force` only, to tell one more such job from others: otherwise the input says the job's id."
@@ -164,6 +168,7 @@ def _list() -> dict[str, Any]:
         "type": "object",
         "properties": {
             "jobs": {"type": "array", "items": STATUS},
+            "damaged": {"type": "array", "items": {"type": "string"}, "description": DAMAGED},
             "continuationToken": {"type": "string"},
             "next": {"type": "string"},
             "since": {"type": "string", "format": "date-time", "description": SINCE},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from jobs.commands import api, printed
 from jobs.commands.options import DONE, Commands, add_command, count, moment
@@ -25,6 +26,8 @@ async def run(options: argparse.Namespace) -> int:
     while (missing := options.top - len(found)) > 0:
         page = await api.ask("GET", "/api/jobs", **query, top=str(min(missing, LARGEST_PAGE)))
         found += page["jobs"]
+        damaged = (f"{job} cannot be read: its row in the table jobs is damaged" for job in page.get("damaged", []))
+        printed.as_lines(damaged, file=sys.stderr)
         if "continuationToken" not in page:
             break
         query["continuationToken"] = page["continuationToken"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 WIDTH = 160
 """Columns of a table that is not printed to a terminal."""
@@ -35,10 +35,10 @@ def as_fields(title: str, fields: dict[str, Any]) -> None:
     as_table(title, ("Field", "Value"), [(name, value) for name, value in fields.items() if value is not None])
 
 
-def as_lines(lines: Iterable[str]) -> None:
+def as_lines(lines: Iterable[str], file: TextIO | None = None) -> None:
     """Each as it is, on a line of its own however long it is."""
     for line in lines:
-        print(_shown(line))
+        print(_shown(line), file=file)
 
 
 def _shown(value: Any) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from jobs import clock, ledger, listing
 from jobs.entry import written
+from jobs.errors import DamagedRowError
 from tests.unit.jobs.test_ledger import job
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage")]
@@ -25,11 +26,10 @@ async def test_pages_hold_what_was_asked_for_and_lead_on():
     async def ids(status=None, since=None):
         found, sizes, continuation = [], [], None
         while True:
-            rows, continuation = await listing.page(
-                kind=kind, status=status, since=since, top=3, continuation=continuation
-            )
-            found += [row.job.id for row in rows]
-            sizes.append(len(rows))
+            page = await listing.page(kind=kind, status=status, since=since, top=3, continuation=continuation)
+            found += [row.job.id for row in page.entries]
+            sizes.append(len(page.entries))
+            continuation = page.continuation
             if continuation is None:
                 return found, sizes
 
@@ -42,14 +42,14 @@ async def test_pages_hold_what_was_asked_for_and_lead_on():
 async def test_without_a_filter_pages_hold_any_jobs():
     for _ in range(2):
         await ledger.submit(job(), "digest")
-    first, continuation = await listing.page(kind=None, status=None, since=None, top=1, continuation=None)
-    second, _ = await listing.page(kind=None, status=None, since=None, top=1, continuation=continuation)
-    assert (len(first), len(second)) == (1, 1) and first != second
+    first = await listing.page(kind=None, status=None, since=None, top=1, continuation=None)
+    second = await listing.page(kind=None, status=None, since=None, top=1, continuation=first.continuation)
+    assert (len(first.entries), len(second.entries)) == (1, 1) and first.entries != second.entries
 
 
 async def test_a_filter_cannot_be_broken_out_of():
-    rows, _ = await listing.page(kind="x' or 'a' eq 'a", status=None, since=None, top=10, continuation=None)
-    assert rows == []
+    page = await listing.page(kind="x' or 'a' eq 'a", status=None, since=None, top=10, continuation=None)
+    assert page.entries == []
 
 
 @pytest.fixture
@@ -106,8 +106,28 @@ async def test_what_waits_is_told_from_what_runs(kind):
     await ledger.wait_for(entry.job, "carrier", NOW)
     assert (await newest(kind, status="Running"))[0] == [3]
     assert (await newest(kind, status="Waiting"))[0] == [4]
-    rows, _ = await listing.page(kind=kind, status="Waiting", since=None, top=5, continuation=None)
-    assert [row.waiting_for for row in rows] == ["carrier"]
+    page = await listing.page(kind=kind, status="Waiting", since=None, top=5, continuation=None)
+    assert [row.waiting_for for row in page.entries] == ["carrier"]
     await ledger.wait_for(entry.job, None, NOW)
     assert (await newest(kind, status="Running"))[0] == [3, 4]
     assert (await newest(kind, status="Waiting"))[0] == []
+
+
+async def test_as_many_as_are_asked_for_are_found_in_the_latest_time_and_no_more_is_looked_at(kind, crashes):
+    for number in range(3):
+        await ledger.submit(job(kind, f"old-{number}", ago(hours=20)), "digest")
+    crashes.calls.clear()
+    assert await newest(kind, top=10) == ([*range(10)], ago(days=1), False)
+    assert len(crashes.calls) == 1
+    assert (await newest(kind, top=11))[0][:10] == [*range(10)]
+    assert len(crashes.calls) == 1 + 3
+
+
+async def test_a_damaged_row_costs_only_itself_and_is_named(kind):
+    await ledger.table().update_entity({"PartitionKey": kind, "RowKey": "id-0-0", "result": "{"})
+    page = await listing.page(kind=kind, status=None, since=None, top=50, continuation=None)
+    assert (len(page.entries), page.damaged) == (9, [f"{kind}/id-0-0"])
+    found = await listing.newest(kind=kind, status=None, since=None, top=50)
+    assert (len(found.entries), found.damaged) == (9, [f"{kind}/id-0-0"])
+    with pytest.raises(DamagedRowError, match=f"{kind} job 'id-0-0'"):
+        await ledger.get(kind, "id-0-0")
