@@ -46,6 +46,8 @@ class Kind:
     """Whether what it has done must be undone before it may be done again."""
     outcome_mail_to: Callable[[Settings], str | None] | None = None
     """Who gets a mail when such a job has ended, however it has."""
+    pace: Callable[[Settings], tuple[int, float]] | None = None
+    """How many may begin at once, and how many a second after those (see `jobs.pacing`); any number if it has none."""
 
     @property
     def sensitive_fields(self) -> frozenset[str]:
@@ -64,6 +66,7 @@ KINDS = {
             deadline=timedelta(hours=1),
             orchestrator="order",
             undoes=True,
+            pace=attrgetter("orders_at_once", "orders_per_second"),
         ),
         Kind(
             "mail",

@@ -9,13 +9,10 @@ hold a message back for seven days at most.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from uuid import uuid4
 
-from jobs import clock, telemetry
+from jobs import clock, held_back, telemetry
 from jobs.entry import JobRef
-from jobs.links import Link, links
 
-QUEUE = "jobs"
 LONGEST = timedelta(days=366)
 """A year, also one with a 29 February in it."""
 
@@ -32,20 +29,10 @@ async def schedule(job: JobRef, message: bytes, *, came_at: str | None = None) -
     bus's clock is ahead of ours, and would have it delivered too early again and again.
     Raises ServiceBusUnavailableError, SettingMissingError.
     """
-    # Imported here because it takes a tenth of a second, and most jobs need none of it.
-    from azure.servicebus import ServiceBusMessage
-
     due = datetime.fromisoformat(job.not_before)
     if came_at is not None:
         due = max(due, datetime.fromisoformat(came_at) + (due - clock.now()))
-    held_back = ServiceBusMessage(
-        message,
-        message_id=uuid4().hex,
-        correlation_id=job.correlation_id,
-        content_type="application/json",
-        # The wire has whole milliseconds, and the client cuts off what is more.
-        scheduled_enqueue_time_utc=due + timedelta(milliseconds=1),
-    )
-    async with links().lent(Link(QUEUE, sends=True)) as sender:
-        await sender.send_messages(held_back)
+    # The wire has whole milliseconds, and the client cuts off what is more.
+    due += timedelta(milliseconds=1)
+    await held_back.send_with_others(held_back.message(job, message, due))
     telemetry.job_delayed(job)

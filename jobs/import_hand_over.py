@@ -7,18 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-from jobs import strict_json
+from jobs import held_back, strict_json
 from jobs.errors import SettingMissingError
 from jobs.ledger import JobRef
-from jobs.links import Link, links, send_all
 from jobs.settings import settings
 
-if TYPE_CHECKING:
-    from azure.servicebus import ServiceBusMessage
-
-TO_JOBS = Link("jobs", sends=True)
 HAND_OVER = "import"
 
 
@@ -35,21 +29,10 @@ async def send(orders: Sequence[tuple[JobRef, datetime]]) -> None:
 
     Raises ServiceBusUnavailableError, SettingMissingError: some may not have been sent.
     """
-    if not orders:
-        return
-    messages = [_message(*order) for order in orders]
-    async with links().lent(TO_JOBS) as sender:
-        await send_all(sender, messages)
+    if orders:
+        await held_back.send([held_back.message(job, _body(job), at) for job, at in orders])
 
 
-def _message(job: JobRef, at: datetime) -> ServiceBusMessage:
-    # Imported here because it takes a tenth of a second, and most jobs need none of it.
-    from azure.servicebus import ServiceBusMessage
-
+def _body(job: JobRef) -> bytes:
     fields = {"kind": job.kind, "id": job.id, "correlationId": job.correlation_id, "handOver": HAND_OVER}
-    return ServiceBusMessage(
-        strict_json.canonical(fields),
-        message_id=job.id,
-        correlation_id=job.correlation_id,
-        scheduled_enqueue_time_utc=at,
-    )
+    return strict_json.canonical(fields)

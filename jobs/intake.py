@@ -7,7 +7,7 @@ Pending and the sender without an answer, so the job is delivered or submitted o
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import uuid4
 
@@ -19,8 +19,10 @@ from jobs import (
     dead_letters,
     delay,
     ending,
+    instances,
     job_message,
     ledger,
+    pacing,
     single_activity,
     strict_json,
 )
@@ -32,7 +34,6 @@ from jobs.errors import (
     JobNotFoundError,
     NotAJobError,
     PermanentError,
-    TransientError,
 )
 from jobs.job import Envelope, Job, Priority, parse
 from jobs.ledger import Entry, JobRef
@@ -203,17 +204,24 @@ async def _hand_on(job: Job, entry: Entry, durable: DurableOrchestrationClient, 
         return
     if delay.is_early(entry.job):
         await delay.schedule(entry.job, await _hand_over(job, entry.job))
-    elif job.kind.orchestrator:
-        await _start(job, entry.job, durable, may_exist=may_exist)
-    else:
+    elif not job.kind.orchestrator:
         await _enqueue(await _hand_over(job, entry.job), job.priority)
+    elif not (pacing.must_wait(entry, job.priority) and await _hold_back(job, entry)):
+        await _start(job, entry.job, durable, may_exist=may_exist)
+
+
+async def _hold_back(job: Job, entry: Entry) -> bool:
+    return await pacing.hold_back(entry.job, entry.held_until, await _hand_over(job, entry.job))
 
 
 async def enter(job: Job) -> Submission:
     """Enter a job in the ledger, and start nothing. Raises JobConflictError when its id has another input."""
     check_asked(job)
     await clients().provide()
-    entry, is_new = await ledger.submit(job.ref, job.digest, job.asked)
+    turn = pacing.take_turn(job)
+    entry, is_new = await ledger.submit(job.ref, job.digest, job.asked | ({"heldUntil": turn} if turn else {}))
+    if not is_new:
+        pacing.give_back(job, turn)
     if entry.digest != job.digest:
         raise JobConflictError(
             f"{job.kind.name} job {job.id!r} exists with another input: send the same input again, or take a new id"
@@ -222,26 +230,11 @@ async def enter(job: Job) -> Submission:
 
 
 async def _start(job: Job, ref: JobRef, durable: DurableOrchestrationClient, *, may_exist: bool) -> None:
-    if may_exist and await _instance_exists(durable, ref.instance_id):
+    if may_exist and await instances.exists(ref, durable):
         return
     if ref.claim:
         await claim_check.write(ref.claim, job.content)
-    arguments = {
-        # Without what it has not: during an update, hosts with an older version of the app do its steps, too.
-        "job": {name: value for name, value in asdict(ref).items() if value not in (None, False)},
-        "input": job.travelling_input,
-        "deadlineSeconds": job.kind.deadline.total_seconds(),
-    }
-    try:
-        await durable.start_new(job.kind.orchestrator, ref.instance_id, arguments)
-    except Exception as error:
-        # Of several submissions at once one starts the instance; the SDK tells the others by a bare Exception.
-        if not await _instance_exists(durable, ref.instance_id):
-            raise TransientError("the orchestration could not be started: see the host's log") from error
-
-
-async def _instance_exists(durable: DurableOrchestrationClient, instance_id: str) -> bool:
-    return bool(await durable.get_status(instance_id))
+    await instances.start(job, ref, durable)
 
 
 async def _hand_over(job: Job, ref: JobRef) -> bytes:
@@ -291,6 +284,14 @@ async def _take_over(body: bytes, envelope: Envelope, delivery: Delivery, durabl
 
 
 async def _start_again(envelope: Envelope, entry: Entry, durable: DurableOrchestrationClient) -> None:
+    if entry.state != ledger.PENDING or await instances.exists(entry.job, durable):
+        return
     if entry.job.claim:
         envelope = envelope.model_copy(update={"input": await claim_check.read(entry.job.claim)})
-    await _hand_on(parse(envelope), entry, durable, may_exist=True)
+    job = parse(envelope)
+    if entry.job.not_before and not entry.held_until and (turn := pacing.take_turn(job)):
+        # Many may have waited for the same moment.
+        held = await ledger.merge(entry.job, entry.tag, {"heldUntil": turn})
+        if held and await pacing.hold_back(entry.job, turn, await _hand_over(job, entry.job)):
+            return
+    await instances.start(job, entry.job, durable)

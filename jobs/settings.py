@@ -69,6 +69,10 @@ class Settings:
     """How long that link works, at most seven days (see `jobs.results`)."""
     nightshift_url: str = "http://localhost:7071"
     nightshift_key: str | None = None
+    orders_at_once: int = 50
+    """So many orders may begin at once in each instance of the app; what comes beyond them in a burst is spread."""
+    orders_per_second: float = 10.0
+    """So many of those begin in a second. Too many at once would leave urgent ones no room."""
     import_orders_per_second: float = 10.0
     """So many orders of one import are begun in a second, so that it leaves room for others."""
     import_rows_per_chunk: int = 500
@@ -213,6 +217,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         report_link_lifetime=number("REPORT_LINK_LIFETIME"),
         nightshift_url=(text("NIGHTSHIFT_URL") or Settings.nightshift_url).rstrip("/"),
         nightshift_key=text("NIGHTSHIFT_KEY"),
+        orders_at_once=int(number("ORDERS_AT_ONCE", least=1)),
+        orders_per_second=number("ORDERS_PER_SECOND", least=0.001),
         import_orders_per_second=number("IMPORT_ORDERS_PER_SECOND"),
         import_rows_per_chunk=int(number("IMPORT_ROWS_PER_CHUNK", least=1)),
         blob_trigger_source=text("BLOB_TRIGGER_SOURCE") or Settings.blob_trigger_source,

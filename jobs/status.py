@@ -88,6 +88,8 @@ async def describe(entry: Entry, durable: DurableOrchestrationClient | None) -> 
         status["waitingFor"] = waiting_for
     if entry.job.not_before:
         status["notBefore"] = entry.job.not_before
+    if entry.held_until and state == ledger.PENDING:
+        status["heldUntil"] = entry.held_until
     if entry.job.reply_to:
         status["replyTo"] = entry.job.reply_to
     if deliveries := channels.shown(entry):

@@ -40,6 +40,17 @@ def job_delayed(job: JobRef) -> None:
         _event(logging.INFO, "JobDelayed", notBefore=job.not_before)
 
 
+def job_held_back(job: JobRef, until: str) -> None:
+    """Many jobs of its kind came at once, and it waits for its turn."""
+    with about(job):
+        _event(logging.INFO, "JobHeldBack", heldUntil=until)
+
+
+def pacing_suspended(error: Exception) -> None:
+    """The Service Bus is away: for a while jobs begin as they come."""
+    _event(logging.WARNING, "PacingSuspended", error=type(error).__name__)
+
+
 def job_started(job: JobRef, *, wait_seconds: float, attempt: int) -> None:
     """The job has begun. `wait_seconds`: since it was submitted, or since the moment before which it must not start."""
     with about(job):

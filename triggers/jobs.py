@@ -1,13 +1,15 @@
 """The HTTP door to a job: submit it, read its status, cancel it."""
 
+import math
 import re
+from datetime import datetime
 from uuid import uuid4
 
 import azure.durable_functions as df
 import azure.functions as func
 from pydantic import ValidationError
 
-from jobs import cancellation, ids, intake, status, strict_json
+from jobs import cancellation, clock, ids, intake, status, strict_json
 from jobs.catalog import kind_named
 from jobs.errors import InvalidInputError, JobNotFoundError, NotAJobError
 from jobs.inputs import IDENTIFIER
@@ -57,7 +59,7 @@ async def submit_job(req: func.HttpRequest, client: df.DurableOrchestrationClien
     if status.is_final(found) or not submission.is_new:
         return answer_json(found, 200, headers)
     location = f"/api/jobs/{job.kind}/{job.id}"
-    return answer_json(found, 202, headers | {"Location": location, "Retry-After": RETRY_AFTER})
+    return answer_json(found, 202, headers | {"Location": location, "Retry-After": _retry_after(found)})
 
 
 @blueprint.route(route="jobs/{kind}/{id}", methods=["GET"])
@@ -120,6 +122,14 @@ def _body(req: func.HttpRequest) -> dict:
     if not isinstance(value, dict):
         raise NotAJobError("the input of a job is a JSON object")
     return value
+
+
+def _retry_after(found: status.Status) -> str:
+    """Seconds after which the status may have changed: not before the job's turn has come."""
+    if "heldUntil" not in found:
+        return RETRY_AFTER
+    wait = datetime.fromisoformat(found["heldUntil"]) - clock.now()
+    return str(int(RETRY_AFTER) + math.ceil(max(0.0, wait.total_seconds())))
 
 
 def _moment(text: str | None) -> str | None:

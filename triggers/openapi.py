@@ -80,7 +80,7 @@ FUNCTION_KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key"}
 
 PRIORITY = (
     "`urgent`: before all that waits for its start. A job without orchestration has a queue of its own then; an order "
-    "begins at once, however many were submitted before it."
+    "begins at once, however many wait. Jobs of other kinds always do."
 )
 NOT_BEFORE = (
     "The job starts no earlier, and can be cancelled until then: a time with its offset, within a year. The first one "

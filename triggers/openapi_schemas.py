@@ -76,6 +76,11 @@ _STATUS_SCHEMA = {
             "additionalProperties": _DELIVERY_SCHEMA,
         },
         "notBefore": {"type": "string", "format": "date-time"},
+        "heldUntil": {
+            "type": "string",
+            "format": "date-time",
+            "description": "Of a job that waits for its turn to begin, since many came at once.",
+        },
         "submittedAt": _TIME,
         "startedAt": _TIME,
         "completedAt": _TIME,

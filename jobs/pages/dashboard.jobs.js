@@ -120,6 +120,7 @@ function doing(job) {
   if (FINAL.includes(job.status)) return "";
   if (job.waitingFor) return [`Waits for ${job.waitingFor}`, job.progress?.state].filter(Boolean).join(" · ");
   if (job.status === "Pending" && job.notBefore) return `Not before ${moment(job.notBefore)}`;
+  if (job.status === "Pending" && job.heldUntil) return `Its turn comes at ${moment(job.heldUntil)}`;
   return job.progress?.step ?? "";
 }
 
