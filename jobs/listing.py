@@ -18,8 +18,8 @@ DAY = timedelta(days=1)
 """So far back the newest are looked for, unless a list says since when."""
 MOST_LOOKED_AT = 2000
 """Rows in one look for the newest."""
-FIRST_LOOK = 36
-"""Such a part of the time that is asked for is looked at first."""
+FIRST_LOOK = timedelta(hours=1)
+"""No longer a time is looked at first: it mostly has enough jobs for a page."""
 STEP = 6
 """By so much a time is made longer that has too few jobs, and shorter that has too many."""
 SHORTEST = timedelta(seconds=1)
@@ -75,27 +75,29 @@ async def page(
 async def newest(*, kind: str | None, status: str | None, since: str | None, top: int) -> Newest:
     """The newest `top` jobs that were submitted at or after `since`.
 
-    Rows are not ordered by time, so all of a time are looked at: first of the latest, which mostly has enough of them.
+    Rows are not ordered by time, so all of a time are looked at: first of the latest, then of longer ones.
     """
     now = clock.now()
     asked = datetime.fromisoformat(since) if since else now - DAY
     longest = now - asked
-    span, is_shortened, known = longest / FIRST_LOOK, False, None
+    part, is_shortened, known = 1, False, None
+    while longest / part > FIRST_LOOK:
+        part *= STEP
     while True:
-        begin = written(now - span)
+        begin = written(now - longest / part)
         look = await _look(_query(kind, status, begin), status)
         if look.is_all:
-            if len(look.entries) >= top or span >= longest:
+            if len(look.entries) >= top or part == 1:
                 return _newest(look, top, written(asked), is_cut=False)
             known = _newest(look, top, begin, is_cut=True)
             if is_shortened:
                 return known
-            span = min(span * STEP, longest)
-        elif known or span <= SHORTEST:
+            part //= STEP
+        elif known or longest / part <= SHORTEST:
             # Of a flood, any that were found are shown: nothing is said of what came before now.
             return known or _newest(look, top, written(now), is_cut=True)
         else:
-            is_shortened, span = True, max(SHORTEST, span / STEP)
+            is_shortened, part = True, part * STEP
 
 
 def _newest(look: _Look, top: int, since: str, *, is_cut: bool) -> Newest:
