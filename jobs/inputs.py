@@ -61,7 +61,7 @@ BlobName = Annotated[
 ETAG = r'^"?[A-Za-z0-9+/=x-]{1,100}"?$'
 ETag = Annotated[str, StringConstraints(pattern=ETAG)]
 """A version of a blob, as storage names it."""
-DAY = r"^\d{4}-\d{2}-\d{2}$"
+DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 Day = Annotated[str, StringConstraints(pattern=DAY), AfterValidator(_real_day)]
 CARD = r"^[A-Za-z0-9_-]{4,64}$"
 Card = Annotated[str, StringConstraints(pattern=CARD)]

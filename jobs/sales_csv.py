@@ -19,7 +19,7 @@ COLUMNS = ("order", "confirmed_at", "sku", "quantity", "price", "amount", "curre
 BLOCK = 64 * 1024
 """Bytes that are handed on at once."""
 
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = tuple("=+-@＝＋－＠")
 """What a spreadsheet computes, and might send somewhere, begins with one of these (OWASP: CSV injection)."""
 
 

@@ -76,6 +76,8 @@ def test_only_what_can_be_reported_on():
     for day in ("2026-02-30", "21.11.2026", "0000-00-00", "2026-11-21\n"):
         with pytest.raises(InvalidInputError, match="day"):
             report(day.strip(), day=day)
+    with pytest.raises(InvalidInputError, match="must be a day, year first"):
+        report("wide", day="２０２６-11-21")
 
 
 def test_other_kinds_have_the_id_they_are_given_or_the_message_has():

@@ -66,7 +66,9 @@ def test_a_record_a_refund(currency, amount):
     assert (record["sku"], int(record["quantity"]), float(record["price"])) == ("", 0, 0)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r\n=cmd|' /C calc'!A0"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r\n=cmd|' /C calc'!A0", "＝1+1", "＠SUM(A1)"]
+)
 def test_nothing_is_computed(text):
     (row,) = csv.reader(io.StringIO(sales_csv.records([sale(text, sku=text, currency=text)]).decode()))
     assert all(row[place].startswith("'") for place in (0, 2, 6))
