@@ -40,8 +40,8 @@ LARGEST_FILE = 256 * 1024 * 1024
 """Bytes: 100,000 rows of more than two and a half thousand each."""
 PIECE = 4 * 1024 * 1024
 """Bytes of a file that are in memory at once while it is scanned."""
-LONGER = 4.0
-"""The factor from one try to the next, in seconds, to wait for another import of the same file: 4, 16 … 1024."""
+LONGER, LONGEST_WAIT = 4.0, 600.0
+"""For another import of the same file: the factor from a wait to the next, in seconds (4, 16, 64 …), and the limit."""
 ADVICE = "upload it in a file of its own, under a new name and with only the new rows"
 CHANGED = f"this line was ordered before with other content: if the row is one more order, {ADVICE}"
 REPEATED = "the same order was made before as line %s of this file: if it is meant once more, " + ADVICE
@@ -84,7 +84,8 @@ async def scan(call: Call) -> dict[str, int]:
     plan = await asyncio.to_thread(scanner.finish)
     identity = await import_identity.of(call.input["name"], plan.digest)
     more: dict[str, Any] = {"identity": identity, "begin": ledger.written(clock.now())}
-    is_mixed = await import_identity.take_turn(identity, plan.digest, call.job, wait=LONGER**call.attempt)
+    wait = min(LONGER**call.attempt, LONGEST_WAIT)
+    is_mixed = await import_identity.take_turn(identity, plan.digest, call.job, wait=wait)
     # Also those that nothing else tells of any more, which retention has left.
     booked = await import_book.read(identity)
     if is_mixed or booked:

@@ -146,7 +146,8 @@ class Scanner:
         self._head = b""
         """What of the file is not cut into records yet: it begins in line `_line`, at byte `_start`."""
         self._line, self._start = 1, 0
-        self._size = 0
+        self._checked = 1
+        """The line to which the text is checked."""
         self._table: Table | None = None
         self._splitter: Splitter | None = None
         self._rows = 0
@@ -156,7 +157,6 @@ class Scanner:
         """The next piece. Raises a PermanentError for what makes the whole file useless."""
         self._hash.update(piece)
         self._check_text(piece, is_last=False)
-        self._size += len(piece)
         if self._splitter:
             self._take(self._splitter.feed(piece))
             return
@@ -175,14 +175,17 @@ class Scanner:
         return Plan(self._table, self._hash.hexdigest(), self._rows, self._chunks)
 
     def _check_text(self, piece: bytes, *, is_last: bool) -> None:
-        if b"\0" in piece:
-            raise NotTextError("the file holds NUL bytes: save it as CSV or JSON Lines in UTF-8, not as UTF-16 or XLSX")
+        if (nul := piece.find(b"\0")) >= 0:
+            line = self._checked + piece.count(b"\n", 0, nul)
+            advice = "save the file as CSV or JSON Lines in UTF-8, not as UTF-16 or XLSX, and not compressed"
+            raise NotTextError(f"line {line} holds a NUL byte: {advice}")
+        kept, _ = self._decoder.getstate()
         try:
             self._decoder.decode(piece, is_last)
         except UnicodeDecodeError as error:
-            raise NotTextError(
-                f"the file is not UTF-8, near byte {self._size + error.start}: save it as UTF-8"
-            ) from None
+            line = self._checked + piece.count(b"\n", 0, max(0, error.start - len(kept)))
+            raise NotTextError(f"line {line} is not UTF-8: save the file as UTF-8, and not compressed") from None
+        self._checked += piece.count(b"\n")
 
     def _begin(self, *, is_last: bool) -> None:
         """Find out what the file is, as soon as its first line that is not empty is there."""
@@ -197,6 +200,8 @@ class Scanner:
             return
         if first.lstrip().startswith(b"["):
             raise HeaderInvalidError("the file is one JSON array: write JSON Lines, one order object a line")
+        if first.strip() == b"{":
+            raise HeaderInvalidError("the JSON is spread over lines: write JSON Lines, one order object a line")
         if not first.lstrip().startswith(b"{"):
             self._table = import_header.read(first)
             self._drop(len(first + end))

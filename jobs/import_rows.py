@@ -57,7 +57,7 @@ def line_of(id: str, identity: str) -> int | None:
 
 def read(plan: Plan, record: Record, identity: str, correlation_id: str, source: str) -> Job:
     """The order in a row. Raises InvalidInputError, whose fields are named as in the file, and NotAJobError."""
-    input = _of_csv(plan.table, record.data) if plan.table else _of_json(record.data)
+    input = _of_csv(plan.table, record) if plan.table else _of_json(record.data)
     envelope = Envelope(kind=KIND, id=id_of(identity, record.line), input=input, correlation_id=correlation_id)
     return parse(envelope, source=source)
 
@@ -85,16 +85,18 @@ def _of_json(data: bytes) -> dict[str, Any]:
     return value
 
 
-def _of_csv(table: Table, data: bytes) -> dict[str, Any]:
-    text = data.decode().removesuffix("\n").removesuffix("\r")
+def _of_csv(table: Table, record: Record) -> dict[str, Any]:
+    text = record.data.decode().removesuffix("\n").removesuffix("\r")
     try:
         (values,) = csv.reader([text], delimiter=table.delimiter, strict=True)
     except csv.Error as error:
         if "end of data" in str(error):
             raise NotAJobError("a quote is not closed: all that follows was taken for this row") from None
-        raise NotAJobError("quotes must enclose a whole field, and a CR stands only before an LF") from None
+        message = "quotes must enclose a whole field, and a CR stands only before an LF"
+        raise NotAJobError(message + _taken_along(record)) from None
     if len(values) != len(table.columns):
-        raise NotAJobError(f"the row has {len(values)} fields, and the header {len(table.columns)}")
+        message = f"the row has {len(values)} fields, and the header {len(table.columns)}"
+        raise NotAJobError(message + _taken_along(record))
     row = dict(zip(table.columns, (" ".join(value.split()) for value in values), strict=True))
     customer = {"id": row["customerId"], "name": row["name"], "email": row["email"], "address": row["address"]}
     return {
@@ -103,6 +105,12 @@ def _of_csv(table: Table, data: bytes) -> dict[str, Any]:
         "currency": row["currency"],
         "lines": [_item(text) for text in row["items"].split(";") if text.strip()],
     }
+
+
+def _taken_along(record: Record) -> str:
+    """What to add if lines below may have been rows of their own: nothing else tells of them."""
+    last = record.line + record.data.removesuffix(b"\n").count(b"\n")
+    return f"; lines {record.line} to {last} were taken for it: is a quote not closed?" if last > record.line else ""
 
 
 def _item(text: str) -> dict[str, Any]:

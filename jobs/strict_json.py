@@ -21,6 +21,7 @@ def loads(data: bytes) -> Any:
             object_pairs_hook=_unique_keys,
             parse_constant=_no_constant,
             parse_float=_finite,
+            parse_int=_short,
         )
         canonical(value)
     except UnicodeDecodeError as error:
@@ -50,6 +51,13 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _short(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("a number has too many digits") from None
 
 
 def _finite(text: str) -> float:

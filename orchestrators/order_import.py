@@ -21,6 +21,8 @@ PLAN = (scan_import, import_chunk, report_import)
 CHUNKS_IN_PART = 4
 PATIENT = RetryPolicy(attempts=12)
 """It outlasts five minutes without Service Bus or storage: a file would have to be uploaded again."""
+IN_TURN = RetryPolicy(attempts=40)
+"""It outlasts another import of the same file, which may take as long as the deadline lets it: nearly six hours."""
 
 
 @blueprint.orchestration_trigger(context_name="context")
@@ -38,7 +40,7 @@ def take_file(context: df.DurableOrchestrationContext):
     saga = Saga(context, PLAN)
     begun = rows = 0
     try:
-        found = yield from saga.do(scan_import, saga.input)
+        found = yield from saga.do(scan_import, saga.input, policy=IN_TURN)
         while begun < found["chunks"]:
             saga.show(import_chunk, rows / found["rows"], rows=rows, of=found["rows"])
             chunks = [begun, min(begun + CHUNKS_IN_PART, found["chunks"])]
@@ -47,7 +49,7 @@ def take_file(context: df.DurableOrchestrationContext):
             rows += part["rows"]
             if error := part["error"]:
                 raise ActivityFailedError(error["type"], error["message"], retryable=error["retryable"])
-        result = yield from saga.do(report_import, {**saga.input, "chunks": begun, "complete": True})
+        result = yield from saga.do(report_import, {**saga.input, "chunks": begun, "complete": True}, policy=PATIENT)
     except JobError as error:
         if not begun:
             return (yield from saga.undo(error))

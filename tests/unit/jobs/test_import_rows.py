@@ -92,6 +92,18 @@ def test_a_bad_line_of_json(line):
     assert fault.line == 2 and "Marzipan" not in fault.field + fault.reason
 
 
+def test_rows_that_a_quote_takes_along_are_named():
+    good = HEADER.decode().split("\n")[0]
+    content = f'{good}\na,b,c\na,"b\na,b\na,"b\n{GOOD}\na,"b,\nx",c\n'
+    reasons = {faults[0].line: faults[0].reason for faults in read(content.encode()) if isinstance(faults, list)}
+    quotes = "quotes must enclose a whole field, and a CR stands only before an LF"
+    assert reasons == {
+        2: "the row has 3 fields, and the header 7",
+        3: f"{quotes}; lines 3 to 5 were taken for it: is a quote not closed?",
+        8: "the row has 3 fields, and the header 7; lines 8 to 9 were taken for it: is a quote not closed?",
+    }
+
+
 def test_where_a_line_of_json_goes_wrong():
     (_, (fault,)) = read(f'{json.dumps(order("ada"))}\n{{"card" 1}}\n'.encode())
     assert fault == Fault(2, "", "the text is not JSON: Expecting ':' delimiter at column 9")
