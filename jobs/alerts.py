@@ -1,7 +1,10 @@
 """Alerts: one row for each condition that calls for a person, raised once and cleared once however many watch.
 
-Whoever changes a row's state also writes into it what is to be told, and holds it for a while; nobody else tells it
-meanwhile. What could not be told, or whose teller died, the next watch tells.
+Whoever changes a row's state also writes into it what is to be told, and holds it for a while; nobody else tells it or
+changes it meanwhile. What could not be told, or whose teller died, the next watch tells.
+
+A depth or an age that goes up and down around its limit is one alert: it is cleared when what it is about has been gone
+for ALERT_QUIET_TIME, and until then the row says since when.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
@@ -22,6 +25,7 @@ from jobs.clients import clients
 from jobs.errors import JobError
 from jobs.etags import if_match
 from jobs.ledger import written
+from jobs.settings import settings
 
 PARTITION = "alert"
 TELLING = timedelta(minutes=2)
@@ -47,6 +51,8 @@ class Alert:
     summary: str
     figures: Mapping[str, Any]
     raised_at: str
+    gone_since: str | None
+    """When it was seen first that the condition is gone; None while it is there."""
     cleared_at: str | None
     untold: tuple[tuple[str, str], ...]
     """What is still to be told: Raised or Cleared, and by which channel."""
@@ -58,9 +64,15 @@ class Alert:
     def is_active(self) -> bool:
         return self.cleared_at is None
 
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody is telling of it. Changed meanwhile, it would be told once more."""
+        return bool(self.untold) and self.told_until >= written(clock.now())
+
     def to_dict(self) -> dict[str, Any]:
         """As an operator sees it."""
-        return {"alert": self.key, "summary": self.summary, "since": self.raised_at, **self.figures}
+        gone = {"goneSince": self.gone_since} if self.gone_since else {}
+        return {"alert": self.key, "summary": self.summary, "since": self.raised_at, **gone, **self.figures}
 
     def notice(self, change: str) -> Notice:
         """What is told of its being raised or cleared: the same whenever it is told."""
@@ -74,10 +86,11 @@ async def active() -> list[Alert]:
 
 
 async def settle(examined: Iterable[str], found: Iterable[Condition]) -> list[str]:
-    """Raise what was found, clear what was not, and tell it. Returns the keys of all active alerts.
+    """Raise what was found, clear what has long not been, and tell it. Returns the keys of all active alerts.
 
     `examined`: the groups that were looked into. Alerts of others stay as they are.
     """
+    groups = set(examined)
     rows = {alert.key: alert for alert in await _all()}
     conditions = {condition.key: condition for condition in found}
     for condition in conditions.values():
@@ -85,11 +98,9 @@ async def settle(examined: Iterable[str], found: Iterable[Condition]) -> list[st
         if known is None or not known.is_active:
             await _raise(condition, known)
     for alert in rows.values():
-        if alert.is_active and alert.key not in conditions and alert.key.partition(":")[0] in set(examined):
-            await _clear(alert)
-    for alert in rows.values():
-        if alert.untold and alert.told_until < written(clock.now()):
-            await _tell_again(alert)
+        if not alert.is_held:
+            is_gone = alert.key not in conditions and alert.key.partition(":")[0] in groups
+            await _follow(alert, is_there=alert.key in conditions, is_gone=is_gone)
     return sorted(alert.key for alert in await active())
 
 
@@ -115,6 +126,32 @@ async def _raise(condition: Condition, known: Alert | None) -> None:
         return
     telemetry.alert(condition.key, condition.summary, condition.figures)
     await _tell(_alert_of(row, tag))
+
+
+async def _follow(alert: Alert, *, is_there: bool, is_gone: bool) -> None:
+    """Do with a row that nobody holds what is to be done now. Neither there nor gone: nobody has looked."""
+    current: Alert | None = alert
+    if alert.is_active and is_gone:
+        if _is_gone_long(alert):
+            await _clear(alert)
+            return
+        if not alert.gone_since:
+            current = await _note_gone(alert, written(clock.now()))
+    elif alert.is_active and is_there and alert.gone_since:
+        current = await _note_gone(alert, None)
+    if current and current.untold:
+        await _tell_again(current)
+
+
+def _is_gone_long(alert: Alert) -> bool:
+    now = clock.now()
+    since = datetime.fromisoformat(alert.gone_since) if alert.gone_since else now
+    return now - since >= timedelta(seconds=settings().alert_quiet_time)
+
+
+async def _note_gone(alert: Alert, since: str | None) -> Alert | None:
+    """Enter since when the condition is gone, None when it is back. None when somebody was quicker."""
+    return await _change(alert, {"untold": list(alert.untold), "goneSince": since or ""})
 
 
 async def _clear(alert: Alert) -> None:
@@ -152,7 +189,8 @@ async def _change(alert: Alert, changes: dict[str, Any]) -> Alert | None:
     except ResourceModifiedError:
         return None
     known = {"summary": alert.summary, "figures": json.dumps(alert.figures), "raisedAt": alert.raised_at}
-    return _alert_of({**known, "clearedAt": alert.cleared_at, **row}, changed["etag"])
+    known |= {"goneSince": alert.gone_since, "clearedAt": alert.cleared_at, "toldUntil": alert.told_until}
+    return _alert_of(known | row, changed["etag"])
 
 
 async def _all() -> list[Alert]:
@@ -165,7 +203,7 @@ def _read(row: Mapping[str, Any], tag: str) -> Alert:
     try:
         return _alert_of(row, tag)
     except (KeyError, TypeError, ValueError):
-        return Alert(row["RowKey"], "", {}, "", cleared_at="", untold=(), told_until="", tag=tag)
+        return Alert(row["RowKey"], "", {}, "", gone_since=None, cleared_at="", untold=(), told_until="", tag=tag)
 
 
 def _alert_of(row: Mapping[str, Any], tag: str) -> Alert:
@@ -174,11 +212,17 @@ def _alert_of(row: Mapping[str, Any], tag: str) -> Alert:
         summary=row["summary"],
         figures=json.loads(row["figures"]),
         raised_at=row["raisedAt"],
+        gone_since=_moment(row.get("goneSince")),
         cleared_at=row.get("clearedAt"),
         untold=tuple((change, channel) for change, channel in json.loads(row["untold"])),
         told_until=row["toldUntil"],
         tag=tag,
     )
+
+
+def _moment(text: str | None) -> str | None:
+    """A moment that can be reckoned with, or None. Raises ValueError, TypeError."""
+    return written(datetime.fromisoformat(text)) if text else None
 
 
 def _keys(key: str) -> dict[str, str]:

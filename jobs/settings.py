@@ -50,6 +50,8 @@ class Settings:
     """A job that runs so much longer than its kind's deadline calls for a person."""
     stalled_alert_age: float = 1800.0
     """A job that could have begun so long ago, and has not, calls for a person."""
+    alert_quiet_time: float = 300.0
+    """For so long what an alert is about must be gone before it is cleared, since it may come and go."""
     alert_mail_to: str | None = None
     """Who gets alerts by mail; nobody unless set."""
     finished_job_age: float = 30 * 86_400.0
@@ -207,6 +209,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         queue_alert_age=number("QUEUE_ALERT_AGE"),
         overdue_alert_margin=number("OVERDUE_ALERT_MARGIN"),
         stalled_alert_age=number("STALLED_ALERT_AGE"),
+        alert_quiet_time=number("ALERT_QUIET_TIME"),
         alert_mail_to=text("ALERT_MAIL_TO"),
         finished_job_age=number("FINISHED_JOB_AGE", least=SHORTEST_AGE),
         failed_job_age=number("FAILED_JOB_AGE", least=SHORTEST_AGE),

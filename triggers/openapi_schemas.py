@@ -162,8 +162,10 @@ _ALERT_SCHEMA = {
         "alert": {"type": "string"},
         "summary": {"type": "string"},
         "since": {"type": "string", "format": "date-time"},
+        "goneSince": {"type": "string", "format": "date-time", "description": "Left out unless the condition is gone."},
     },
-    "description": "A condition that calls for a person, with its figures. It is cleared when the condition is over.",
+    "description": "A condition that calls for a person, with its figures. It is cleared when it has been gone for a "
+    "while.",
 }
 _APPROVAL_SCHEMA = {
     "type": "object",

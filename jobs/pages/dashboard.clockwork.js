@@ -26,10 +26,11 @@ function alertRow() {
 }
 
 function showAlert(row, alert) {
-  const { alert: name, summary: said, since, ...figures } = alert;
+  const { alert: name, summary: said, since, goneSince, ...figures } = alert;
   putPill(one(".pill", row), "alert", "Alert");
   put(one(".what", row), said);
   const told = Object.entries(figures).filter(([, value]) => value !== null).map(([figure, value]) => `${figure} ${value}`);
+  if (goneSince) told.push(`gone since ${moment(goneSince)}`);
   put(one(".figures", row), [name, ...told].join(" · "));
   putTime(one("time", row), since);
 }

@@ -13,6 +13,7 @@ import pytest
 from jobs import alert_channels, alerts, clock
 from jobs.alerts import Condition
 from jobs.clients import clients
+from jobs.entry import written
 from jobs.errors import ServiceBusUnavailableError
 from jobs.settings import settings
 
@@ -27,6 +28,18 @@ def condition(bus, monkeypatch) -> Condition:
     monkeypatch.setenv("ALERT_MAIL_TO", TO)
     settings.cache_clear()
     return Condition(f"g{uuid4().hex[:8]}:thing", "a thing is wrong", {"depth": 3})
+
+
+@pytest.fixture
+def pass_time(monkeypatch):
+    """Let a time pass, in minutes. No time passes by itself, so that nothing depends on the machine's speed."""
+    now = [clock.now()]
+    monkeypatch.setattr(clock, "now", lambda: now[0])
+
+    def pass_(minutes: float) -> None:
+        now[0] += timedelta(minutes=minutes)
+
+    return pass_
 
 
 async def settle(condition: Condition, *found: Condition, watchers: int = 1) -> None:
@@ -48,9 +61,10 @@ def subjects(sandbox) -> list[str]:
     return [message["subject"] for message in sandbox.mailbox(TO)["messages"]]
 
 
-async def test_it_is_told_once_and_cleared_once_by_three_watchers_at_once(condition, bus, world, caplog):
-    for found in ((condition,), (condition,), (), ()):
+async def test_it_is_told_once_and_cleared_once_by_three_watchers_at_once(condition, bus, world, caplog, pass_time):
+    for found in ((condition,), (condition,), *[()] * 7):
         await settle(condition, *found, watchers=3)
+        pass_time(minutes=1)
     assert said(caplog) == ["Alert", "AlertCleared"]
     assert [event["type"] for event in events(bus)] == ["nightshift.alert.raised", "nightshift.alert.cleared"]
     assert subjects(world) == ["Alert: a thing is wrong", "Cleared: a thing is wrong"]
@@ -69,9 +83,60 @@ async def test_its_event_is_a_cloud_event(condition, bus):
     assert message.message_id == event["id"] == f"{condition.key}@{event['time']}.raised"
 
 
-async def test_it_is_raised_anew_after_it_was_cleared(condition, bus):
-    for found in ((condition,), (), (condition,)):
+async def test_it_is_cleared_when_its_condition_has_been_gone_for_a_while(condition, caplog, pass_time):
+    await settle(condition, condition)
+    (alert,) = [alert for alert in await alerts.active() if alert.key == condition.key]
+    assert "goneSince" not in alert.to_dict()
+    pass_time(minutes=1)
+    gone_since = written(clock.now())
+    for _ in range(5):
+        await settle(condition)
+        (alert,) = [alert for alert in await alerts.active() if alert.key == condition.key]
+        assert alert.to_dict()["goneSince"] == gone_since
+        pass_time(minutes=1)
+    assert said(caplog) == ["Alert"]
+    await settle(condition)
+    assert said(caplog) == ["Alert", "AlertCleared"]
+    assert condition.key not in [alert.key for alert in await alerts.active()]
+
+
+async def test_what_comes_and_goes_is_told_once(condition, bus, caplog, pass_time):
+    """A depth around its limit, or what a watch could not look into now and then."""
+    for minute in range(12):
+        await settle(condition, *([condition] if minute % 4 == 0 else []), watchers=2)
+        pass_time(minutes=1)
+    assert (said(caplog), len(events(bus))) == (["Alert"], 1)
+
+
+async def test_what_nobody_looked_into_is_not_gone(condition, caplog, pass_time):
+    await settle(condition, condition)
+    for _ in range(10):
+        await alerts.settle(["another"], [])
+        pass_time(minutes=1)
+    await settle(condition)
+    assert said(caplog) == ["Alert"]
+
+
+async def test_nobody_changes_it_while_another_tells_it(condition, bus, pass_time, monkeypatch):
+    """Else it would be told twice: whoever tells it could not enter that it is told."""
+
+    async def slow(notice):
+        await settle(condition)
+        await send(notice)
+
+    send = alert_channels._send_event
+    with monkeypatch.context() as patched:
+        patched.setattr(alert_channels, "_send_event", slow)
+        await settle(condition, condition)
+    pass_time(minutes=3)
+    await settle(condition)
+    assert len(events(bus)) == 1
+
+
+async def test_it_is_raised_anew_after_it_was_cleared(condition, bus, pass_time):
+    for found in ((condition,), (), (), (condition,)):
         await settle(condition, *found)
+        pass_time(minutes=5)
     kinds = [event["type"].rpartition(".")[2] for event in events(bus)]
     assert (kinds, len({event["id"] for event in events(bus)})) == (["raised", "cleared", "raised"], 3)
 
@@ -80,7 +145,6 @@ async def test_groups_that_were_not_looked_into_stay(condition):
     await settle(condition, condition)
     await alerts.settle(["another"], [])
     assert condition.key in [alert.key for alert in await alerts.active()]
-    await settle(condition)
 
 
 async def test_what_could_not_be_told_is_told_next_time_and_nothing_else(condition, bus, world, monkeypatch, caplog):
@@ -99,13 +163,15 @@ async def test_what_could_not_be_told_is_told_next_time_and_nothing_else(conditi
     assert said(caplog).count("AlertUntold") == 2
 
 
-async def test_nobody_hears_of_the_end_before_the_beginning(condition, bus, monkeypatch):
+async def test_nobody_hears_of_the_end_before_the_beginning(condition, bus, monkeypatch, pass_time):
     async def away(_):
         raise ServiceBusUnavailableError("away")
 
     with monkeypatch.context() as patched:
         patched.setattr(alert_channels, "_send_event", away)
-        await settle(condition, condition)
+        for found in ((condition,), (), ()):
+            await settle(condition, *found)
+            pass_time(minutes=5)
     await settle(condition)
     assert [event["type"] for event in events(bus)] == ["nightshift.alert.raised", "nightshift.alert.cleared"]
 
@@ -125,7 +191,9 @@ async def test_if_its_teller_dies_another_tells_it_later(condition, bus, monkeyp
     assert len(events(bus)) == 1
 
 
-@pytest.mark.parametrize("damage", [{"untold": "[["}, {"figures": None}, {"raisedAt": None, "untold": "[1]"}])
+@pytest.mark.parametrize(
+    "damage", [{"untold": "[["}, {"figures": None}, {"raisedAt": None, "untold": "[1]"}, {"goneSince": "x"}]
+)
 async def test_a_damaged_row_keeps_nobody_from_being_told(condition, bus, damage):
     await settle(condition, condition)
     bus.queues["job-events"].active.clear()
