@@ -5,8 +5,8 @@ BUS := Endpoint=sb://127.0.0.1;SharedAccessKeyName=RootManageSharedAccessKey;Sha
 
 .PHONY: run demo test bench check
 
-run: .venv/ready node_modules/ready    ## Azurite, Service Bus, sandbox and host, until Ctrl-C
-	$(BIN)/python -m demo.stack
+run: .venv/ready node_modules/ready    ## Azurite, Service Bus, sandbox and host, until Ctrl-C; HOSTS=3 for three hosts
+	$(BIN)/python -m demo.stack$(HOSTS:%= --hosts %)
 
 demo: .venv/ready node_modules/ready   ## real orders through the app, and what became of each
 	$(BIN)/python -m demo

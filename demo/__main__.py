@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # Until end_on_signals there is nothing to stop, and a traceback out of an import helps nobody.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import json
 import sys
 import time

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from threading import Thread
 from types import FrameType, TracebackType
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
+_FOLDER = "nightshift"
 _chance = random.SystemRandom()  # which nobody seeds: two processes do not come to the same port
 
 
@@ -25,8 +30,9 @@ class StartError(Exception):
 class Process:
     """One child. Leaving the block sends SIGTERM, waits `grace` seconds, and only then kills.
 
-    Its output goes into the file `log`, or without one to where the parent's goes. Its standard input stays open and
-    empty as long as the parent lives: a child on the leash (demo.leash) ends even when the parent is killed.
+    Its output goes into the file `log`, or without one to where the parent's goes, there with the `label` before each
+    line. Its standard input stays open and empty as long as the parent lives: a child on the leash (demo.leash) ends
+    even when the parent is killed.
     """
 
     def __init__(
@@ -37,15 +43,21 @@ class Process:
         env: Mapping[str, str] | None = None,
         log: Path | None = None,
         grace: float = 35.0,
+        label: str = "",
     ) -> None:
         self.name = name
         self._command = command
         self._env = {**os.environ, **(env or {})}
         self._log = log
         self._grace = grace
+        self._label = label
+        self._asked = False
 
     def __enter__(self) -> Process:
-        with self._log.open("wb") if self._log else nullcontext() as output:
+        piped = subprocess.PIPE if self._label else None
+        if piped:
+            self._env["PYTHONUNBUFFERED"] = "1"  # else what the app prints comes in blocks
+        with self._log.open("wb") if self._log else nullcontext(piped) as output:
             self._popen = subprocess.Popen(
                 self._command,
                 cwd=ROOT,
@@ -56,12 +68,19 @@ class Process:
                 # A group of its own: Ctrl-C in the terminal reaches only the parent, which stops its children in order.
                 process_group=0,
             )
+        if piped:
+            Thread(target=self._pass_on, args=(self._popen.stdout,), daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._popen.pid
 
     @property
     def output(self) -> str:
@@ -88,10 +107,16 @@ class Process:
         self._popen.stdin.close()
         return code
 
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM if it still runs, once: to a host a second one means that it must hurry."""
+        if not self._asked:
+            self._asked = True
+            self._popen.terminate()
+
     def stop(self) -> int:
         """Stop the child if it still runs, and return its exit code."""
         if self._popen.poll() is None:
-            self._popen.terminate()
+            self.ask_to_stop()
             try:
                 self._popen.wait(self._grace)
             except subprocess.TimeoutExpired:
@@ -101,6 +126,14 @@ class Process:
                 self._popen.kill()
                 raise
         return self.wait()
+
+    def _pass_on(self, lines: IO[bytes]) -> None:
+        with lines:
+            for line in lines:
+                sys.stdout.write(
+                    f"{self._label}{line.decode(errors='replace')}"
+                )  # at once, so no other's comes between
+                sys.stdout.flush()
 
     def _said(self) -> str:
         last = "\n".join(self.output.splitlines()[-30:])
@@ -129,11 +162,32 @@ def free_port() -> int:
             return port
 
 
+@contextmanager
+def forgotten_folder() -> Iterator[Path]:
+    """A new temporary folder, deleted with the block. What a killed process left of such folders is deleted first."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}-*-*"):
+        owner = left.name.split("-")[1]
+        if owner.isdecimal() and not _is_alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}-{os.getpid()}-") as folder:
+        yield Path(folder)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
 def end_on_signals() -> None:
-    """Let SIGTERM and SIGHUP unwind the `with` blocks as Ctrl-C does."""
+    """Let SIGINT, SIGTERM and SIGHUP unwind the `with` blocks."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # Until end_on_signals there is nothing to stop, and a traceback out of an import helps nobody.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import argparse
 import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from demo.processes import ROOT, Process, StartError, end_on_signals, free_port, on_leash, run_to_end
+from demo.hosts import hosts, wait_for_all
+from demo.processes import ROOT, Process, StartError, end_on_signals, forgotten_folder, free_port, on_leash, run_to_end
 from devhost.azurite import Azurite, Ports
 from devhost.errors import DevhostError
 
 STANDARD_AZURITE = Ports(10000, 10001, 10002)
 STANDARD_PORT = 7071
+MOST_HOSTS = 9
 STANDARD_SANDBOX = (7080, 7025)
 STANDARD_BUS = (5672, 5300)
 
@@ -55,6 +63,16 @@ curl {sandbox}/payments/ledger
 curl {sandbox}/mailbox
 {python} -m jobs stock list
 """
+SEVERAL = """
+[green]# {count} hosts share the work, each with its port before its lines; links and the carrier lead to the first[/]
+{hosts}
+
+[green]# the gateway takes its time; kill the host that waits for it, and see the others end its orders[/]
+curl -d '{{"when": {{"operation": "charge"}}, "fault": "slow", "delay": 3, "times": 6}}' {sandbox}/faults
+for n in 1 2 3 4 5 6; do curl -s -o /dev/null -H "Idempotency-Key: K-$n" -d @samples/orders/A-1003.json \\
+    http://127.0.0.1:{port}/api/jobs/order; done; kill -9 {pid}
+{python} -m jobs list --kind order
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +92,12 @@ class Stack:
     app: str
     sandbox: str
     settings: Mapping[str, str]
-    host: Process
+    hosts: Sequence[Process]
+
+    @property
+    def host(self) -> Process:
+        """The first host, or the only one."""
+        return self.hosts[0]
 
     @property
     def connection_string(self) -> str:
@@ -96,6 +119,7 @@ def stack(
     *,
     azurite_ports: Ports | None = None,
     port: int | None = None,
+    host_count: int = 1,
     sandbox_ports: tuple[int, int] = (0, 0),
     bus_ports: tuple[int, int] = (0, 0),
     logs: Path,
@@ -104,14 +128,15 @@ def stack(
 ) -> Iterator[Stack]:
     """Start all four, with the sample stock, on free ports unless told otherwise; stop them in the opposite order.
 
-    `host_log` None lets the host write where this process writes. Nothing is kept: storage and the Service Bus are in
-    memory, and the task hub, which must not outlive them, in a folder that is deleted.
+    Several hosts have `port` and those after it. `host_log` None lets them write where this process writes. Nothing is
+    kept: storage and the Service Bus are in memory, and the task hub, which must not outlive them, in a folder that is
+    deleted.
     Raises StartError, and devhost.errors.ServiceUnavailableError for Azurite.
     """
     port = port or free_port()
     app = f"http://127.0.0.1:{port}"
     with (
-        TemporaryDirectory(prefix="nightshift-") as folder,
+        forgotten_folder() as folder,
         Azurite(ports=azurite_ports, search_from=ROOT) as azurite,
         _sandbox(sandbox_ports, logs / "sandbox.log") as sandbox,
         _service_bus(bus_ports, logs / "service-bus.log") as bus,
@@ -121,10 +146,8 @@ def stack(
             "NIGHTSHIFT_URL": app,
             **pace.settings,
         }
-        command = on_leash("devhost", "start", "--port", str(port), "--task-hub", str(Path(folder) / "hub.sqlite3"))
-        with Process("the host (python -m devhost start)", command, env=settings, log=host_log) as host:
-            host.wait_until(lambda: _is_running(app))
-            running = Stack(app, sandbox["url"], settings, host)
+        with hosts(host_count, port, folder / "hub.sqlite3", settings, host_log) as started:
+            running = Stack(app, sandbox["url"], settings, started)
             running.jobs("stock", "load", "samples/stock.json")
             _brief_carrier(running, pace)
             yield running
@@ -173,15 +196,9 @@ def _brief_carrier(running: Stack, pace: Pace) -> None:
         sandbox.put("/carrier/journey", json={"seconds": pace.parcel}).raise_for_status()
 
 
-def _is_running(app: str) -> bool:
-    try:
-        return httpx.get(f"{app}/admin/host/status", timeout=2).json()["state"] == "Running"
-    except (httpx.HTTPError, ValueError):
-        return False
-
-
 def main() -> int:
     """Keep the stack up on the standard ports until a signal. Exit code 0 when everything ended well, else 1."""
+    given = _parser().parse_args()
     console = Console(highlight=False)
     logs = ROOT / ".cache" / "run"
     logs.mkdir(parents=True, exist_ok=True)
@@ -190,19 +207,46 @@ def main() -> int:
         with stack(
             azurite_ports=STANDARD_AZURITE,
             port=STANDARD_PORT,
+            host_count=given.hosts,
             sandbox_ports=STANDARD_SANDBOX,
             bus_ports=STANDARD_BUS,
             logs=logs,
             host_log=None,
         ) as running:
-            text = TO_TRY.format(app=running.app, sandbox=running.sandbox, bus=running.service_bus, python=_python())
-            console.print(text, soft_wrap=True)
-            return running.host.wait()
+            console.print(_to_try(running), soft_wrap=True)
+            return wait_for_all(
+                running.hosts, lambda text: console.print(f"[bold red]{escape(text)}[/]", soft_wrap=True)
+            )
     except KeyboardInterrupt:
         return 0
     except (StartError, DevhostError) as error:
         console.print(f"[bold red]Not started.[/] {escape(explain(error))}", soft_wrap=True)
         return 1
+
+
+def _to_try(running: Stack) -> str:
+    known = {"app": running.app, "sandbox": running.sandbox, "bus": running.service_bus, "python": _python()}
+    text = TO_TRY.format(**known)
+    if len(running.hosts) == 1:
+        return text
+    pids = {STANDARD_PORT + number: host.pid for number, host in enumerate(running.hosts)}
+    port, pid = max(pids.items())
+    listed = "\n".join(f"{each}: pid {pids[each]}" for each in pids)
+    return text + SEVERAL.format(**known, count=len(pids), port=port, pid=pid, hosts=listed)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m demo.stack", description=__doc__)
+    parser.add_argument(
+        "--hosts", type=_count, metavar="N", default=1, help="how many hosts share the work (default 1)"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= MOST_HOSTS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hosts: choose one from 1 to {MOST_HOSTS}")
+    return int(text)
 
 
 def explain(error: Exception) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # Until the bus runs there is nothing to end, and a traceback out of an import helps nobody.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import asyncio
 import json
 import logging
-import signal
 import sys
 from pathlib import Path
 

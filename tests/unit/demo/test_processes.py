@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from demo.processes import Process, StartError, run_to_end
+from demo.processes import Process, StartError, forgotten_folder, run_to_end
 
 SLEEPER = [sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(60)"]
 STUBBORN = [
@@ -64,3 +66,17 @@ def test_a_command_that_fails_is_named_with_what_it_said():
     assert run_to_end("echo", [sys.executable, "-c", "print(1)"], {}) == "1\n"
     with pytest.raises(StartError, match="broken ended with exit code 1. It said:\nbecause"):
         run_to_end("broken", [sys.executable, "-c", "import sys; sys.exit('because')"], {})
+
+
+def test_what_a_killed_process_left_is_deleted_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name in (f"nightshift-{gone.pid}-left", f"nightshift-{os.getppid()}-used", "nightshift-other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "hub.sqlite3").touch()
+    with forgotten_folder() as folder:
+        kept = {path.name for path in tmp_path.iterdir()} - {folder.name}
+        assert kept == {f"nightshift-{os.getppid()}-used", "nightshift-other"}
+        assert folder.name.startswith(f"nightshift-{os.getpid()}-")
+    assert not folder.exists()
