@@ -104,6 +104,16 @@ def test_rows_that_a_quote_takes_along_are_named():
     }
 
 
+def test_fields_of_another_type_are_told_in_words():
+    text = json.dumps(order("ada") | {"card": 1, "customer": [], "lines": {}})
+    (faults,) = read(text.encode())
+    assert {(fault.field, fault.reason) for fault in faults} == {
+        ("card", "must be a text, in quotes"),
+        ("customer", "must be an object"),
+        ("lines", "must be a list"),
+    }
+
+
 def test_where_a_line_of_json_goes_wrong():
     (_, (fault,)) = read(f'{json.dumps(order("ada"))}\n{{"card" 1}}\n'.encode())
     assert fault == Fault(2, "", "the text is not JSON: Expecting ':' delimiter at column 9")
