@@ -20,9 +20,9 @@ SHOWN = "table => table.checkVisibility()"
 @pytest.fixture(scope="module")
 def report() -> str:
     """A day of large sums, some of them refunded."""
-    line = {"sku": "MUG", "quantity": 1000, "price": 123_456_789}
-    sale = Sale("A-1", "order-A-1", DAY, NOON, 123_456_789_000, "EUR", [line])
-    refund = GivenBack("A-1", "order-A-1", "R-1", "refund-R-1", DAY, NOON, 123_456_789_000, "EUR")
+    line = {"sku": "MUG", "quantity": 1000, "price": 123_456_789_012_345}
+    sale = Sale("A-1", "order-A-1", DAY, NOON, 123_456_789_012_345_000, "EUR", [line])
+    refund = GivenBack("A-1", "order-A-1", "R-1", "refund-R-1", DAY, NOON, 123_456_789_012_345_000, "EUR")
     totals: sales_totals.Totals = {}
     sales_totals.add_entries(totals, [sale, refund])
     return sales_page.render(DAY, totals, {"MUG": "Mug, blue"}, NOON)
