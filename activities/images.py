@@ -12,28 +12,32 @@ from __future__ import annotations
 import io
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from PIL import Image, ImageCms
 
+from activities import image_bounds
+from activities.image_bounds import MOST_PIXELS as MOST_PIXELS
+from activities.image_bounds import PhotoTooLargeError as PhotoTooLargeError
 from jobs.errors import PermanentError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF")
 MOST_BYTES = 40_000_000
-MOST_PIXELS = 60_000_000
-"""Such a photo takes 30 to 700 MB while it is decoded, by its format: a JPEG the least, a see-through PNG the most."""
-MOST_SCANNED_PIXELS = 40 * MOST_PIXELS
-"""Pixels times scans of a JPEG, be it in a TIFF. A progressive one has about ten scans, but a few bytes are enough for
-one, and each goes over the whole photo: a small file would keep a processor busy for hours."""
 LARGEST = 1280
 """Pixels on the long side of what `prepare` returns, and so of any thumbnail."""
 
 Image.init()  # every plugin, while one thread is here: `accept` needs them, and `open` would import them one by one
+# More than malloc keeps for later, so that what a large photo took is given back to the system.
+Image.core.set_block_size(64 * 1024 * 1024)
 # At Debug it writes each tag of a photo's metadata.
 logging.getLogger("PIL").setLevel(logging.INFO)
+
+GAP = 2.0
+"""A picture is reduced by a whole number, which is quick, to no less than so many times the size that is wanted."""
 
 _SRGB = ImageCms.createProfile("sRGB")
 _ORIENTATION = 0x0112
@@ -57,10 +61,6 @@ _UNPACKED_TOO_LARGE = ("Decompressed data too large", "Too much memory used in t
 
 class NotAPhotoError(PermanentError):
     """The content is none of the formats that are taken."""
-
-
-class PhotoTooLargeError(PermanentError):
-    """The photo has more bytes or pixels than are taken."""
 
 
 class PhotoDamagedError(PermanentError):
@@ -113,6 +113,15 @@ def inspect(content: bytes) -> Facts:
         return Facts(format, *image.size)
 
 
+def memory(content: bytes) -> int:
+    """Bytes in memory, at most, while `prepare` works, the content included. Raises what `inspect` raises."""
+    with _opened(content) as (format, image):
+        decoder = image_bounds.decoder(content, format, image)
+        factors = _factors(image.size, _drafted(image))
+        lines = None if factors == (1, 1) else _lines(image, factors)
+        return decoder + image_bounds.memory(content, image, lines=lines)
+
+
 def prepare(content: bytes) -> Prepared:
     """Decode a photo, once for all of its thumbnails; of an animation, the first picture.
 
@@ -120,13 +129,12 @@ def prepare(content: bytes) -> Prepared:
     """
     with _opened(content) as (_, image):
         size = image.size
-        # A JPEG can be decoded at a half, a quarter or an eighth of its size, which spares most of the work.
-        image.draft(None, _fitting(size, LARGEST))
+        wanted = _drafted(image)
         # In one piece: between two pieces a thread waits for its turn among all the others.
         image.decodermaxblock = max(len(content), image.decodermaxblock)
         image.load()
         orientation, profile = _orientation(image), image.info.get("icc_profile")
-        reduced = _resized(_plain(image), _fitting(size, LARGEST))
+        reduced = _reduced(image, wanted)
         upright = _in_srgb(reduced, profile)
         if orientation in _TURNS:
             upright = upright.transpose(_TURNS[orientation])
@@ -152,9 +160,7 @@ def _opened(content: bytes) -> Iterator[tuple[str, Image.Image]]:
         raise NotAPhotoError(f"the file is none of {', '.join(FORMATS)}, whatever its name says: upload one of these")
     try:
         with Image.open(io.BytesIO(content), formats=[format]) as image:
-            _check_pixels(image.size)
-            if format == "JPEG" or "jpeg" in image.info.get("compression", ""):
-                _check_scans(content, image.size)
+            image_bounds.check(content, format, image)
             yield format, image
     except PermanentError:
         raise
@@ -169,19 +175,14 @@ def _opened(content: bytes) -> Iterator[tuple[str, Image.Image]]:
         raise PhotoDamagedError(f"the {format} is cut off or damaged: upload it again, or export it anew") from None
 
 
-def _check_pixels(size: tuple[int, int]) -> None:
-    width, height = size
-    if width * height > MOST_PIXELS:
-        raise PhotoTooLargeError(
-            f"the photo has {width} x {height} pixels, and {MOST_PIXELS} at most are taken: upload a smaller one"
-        )
+def _drafted(image: Image.Image) -> tuple[int, int]:
+    """Prepare a JPEG to be decoded at a half, a quarter or an eighth of its size, which spares most of the work.
 
-
-def _check_scans(content: bytes, size: tuple[int, int]) -> None:
-    # The marker of a scan; within one, every FF is followed by 00.
-    scans = content.count(b"\xff\xda")
-    if scans * math.prod(size) > MOST_SCANNED_PIXELS:
-        raise PhotoTooLargeError(f"the photo goes over its pixels {scans} times: export it anew, with fewer scans")
+    Returns the size that is wanted of it.
+    """
+    wanted = _fitting(image.size, LARGEST)
+    image.draft(None, wanted)
+    return wanted
 
 
 def _orientation(image: Image.Image) -> int:
@@ -192,19 +193,48 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """The picture in a mode that can be made smaller: no palette, no single bits, eight bits a channel."""
+def _reduced(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture in that size, in a mode of eight bits a channel.
+
+    A large one is reduced some lines at a time, as a copy of it all would take as much memory once more.
+    """
+    plain = _conversion(image)
+    across, down = factors = _factors(image.size, size)
+    if factors == (1, 1):
+        return _resized(plain(image), size)
+    lines = _lines(image, factors)
+    parts = (
+        plain(image.crop((0, top, image.width, min(top + lines, image.height)))).reduce(factors)
+        for top in range(0, image.height, lines)
+    )
+    first = next(parts)
+    reduced = Image.new(first.mode, (first.width, math.ceil(image.height / down)))
+    for number, part in enumerate(chain([first], parts)):
+        reduced.paste(part, (0, number * lines // down))
+    return reduced.resize(size, Image.Resampling.LANCZOS, (0, 0, image.width / across, image.height / down))
+
+
+def _factors(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:
+    """By how much to reduce the picture, so that twice the size is left that is wanted."""
+    across, down = (max(1, int(whole / part / GAP)) for whole, part in zip(size, wanted, strict=True))
+    return across, down
+
+
+def _lines(image: Image.Image, factors: tuple[int, int]) -> int:
+    """How many lines to reduce at a time: a few million pixels, and none that is reduced together with the next."""
+    return factors[1] * max(1, image_bounds.AT_ONCE // (image.width * factors[1]))
+
+
+def _conversion(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """What makes any part of the picture one that can be made smaller: no palette, no bits, eight bits a channel."""
     if image.mode.startswith("I;16"):
-        return image.point(lambda value: value * (1 / 256)).convert("L")
+        return lambda part: part.point(lambda value: value * (1 / 256)).convert("L")
     if image.mode in ("I", "F"):
         darkest, brightest = image.getextrema()
         scale = 255 / ((brightest - darkest) or 1)
-        return image.point(lambda value: value * scale - darkest * scale).convert("L")
-    if image.has_transparency_data:
-        return image.convert("RGBA")
-    if image.mode in ("L", "RGB", "CMYK"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
+        return lambda part: part.point(lambda value: value * scale - darkest * scale).convert("L")
+    wanted = "RGBA" if image.has_transparency_data else {"1": "L", "L": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
+    return lambda part: part if part.mode == wanted else part.convert(wanted)
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -222,7 +252,7 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=GAP)
 
 
 def _fitting(size: tuple[int, int], side: int) -> tuple[int, int]:

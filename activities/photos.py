@@ -13,6 +13,7 @@ import azure.durable_functions as df
 from azure.storage.blob import ContentSettings
 
 from activities import images
+from activities.budget import Budget
 from jobs import letters, strict_json, uploads
 from jobs.call import Call, outcome
 from jobs.clients import clients
@@ -25,6 +26,8 @@ LONGEST_NAME = 980
 """Characters. A blob's name takes 1024, and those of the thumbnails are longer than the photo's."""
 RECENT = 8
 """So many prepared photos are kept, each 7 MB or less: the sizes of one photo come shortly after one another."""
+MEMORY = 512_000_000
+"""Bytes that all photos take together while they are decoded. One that takes more is decoded alone."""
 
 _processors = os.cpu_count() or 1
 _threads = ThreadPoolExecutor(_processors, "photos")
@@ -131,6 +134,7 @@ class _Workshop:
     def __init__(self) -> None:
         self.turns = asyncio.Semaphore(_processors + 2)
         """So many at once: one for each processor, and two that are between storage and here."""
+        self._memory = Budget(MEMORY)
         self._recent: OrderedDict[tuple[str, str], asyncio.Task[images.Prepared]] = OrderedDict()
 
     async def prepared(self, name: str, etag: str) -> images.Prepared:
@@ -147,7 +151,9 @@ class _Workshop:
 
     async def _prepare(self, name: str, etag: str) -> images.Prepared:
         async with self.turns:
-            return await _in_thread(images.prepare, await _read(name, etag))
+            content = await _read(name, etag)
+            async with self._memory.taken(await _in_thread(images.memory, content)):
+                return await _in_thread(images.prepare, content)
 
 
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Workshop] = WeakKeyDictionary()

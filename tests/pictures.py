@@ -143,7 +143,11 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "jpeg: 5000 scans": ("PhotoTooLarge", lambda: progressive_jpeg(9000, 6500, scans=5000)),
     "tiff: a JPEG of 5000 scans": (
         "PhotoTooLarge",
-        lambda: tiff(t256=(4, 1, 9000), t257=(4, 1, 6500), t259=(3, 1, 7)) + b"\xff\xda" * 5000,
+        lambda: tiff(t256=(4, 1, 9000), t257=(4, 1, 6500), t259=(3, 1, 7), t278=(4, 1, 6500)) + b"\xff\xda" * 5000,
+    ),
+    "tiff: a tile of 400 megapixels": (
+        "PhotoTooLarge",
+        lambda: tiff(t322=(4, 1, 20_000), t323=(4, 1, 20_000), t324=(4, 1, 8), t325=(4, 1, 64)),
     ),
     "gif: 4 gigapixels": ("PhotoTooLarge", lambda: gif(65_535, 65_535)),
     "webp: 268 megapixels": ("PhotoTooLarge", lambda: webp(16_384, 16_384)),

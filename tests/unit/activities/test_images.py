@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
+import re
+import struct
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageChops, ImageFile
 
-from activities import images
+from activities import image_bounds, images
 from samples.photos.sample_set import PLACE, Sample, sample_set
 from tests.pictures import check_thumbnail, difference, png, progressive_jpeg, saved
 
@@ -119,6 +123,66 @@ def test_scans_are_counted_as_often_as_they_go_over_the_photo():
     images.inspect(progressive_jpeg(9000, 6500))
     with pytest.raises(images.PhotoTooLargeError, match="times"):
         images.inspect(progressive_jpeg(9000, 6500, scans=100))
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_each_strip_of_a_tiff_has_a_scan_of_its_own(is_shared):
+    content = saved(Image.new("L", (64, 16_000)), "TIFF", compression="jpeg", strip_size=512)
+    with Image.open(io.BytesIO(content)) as image:
+        assert len(image.tag_v2[273]) == 2000
+        starts = struct.pack("<2I", *image.tag_v2[273][:2])
+    content = content.replace(starts, starts[:4] * 2) if is_shared else content
+    assert content.count(starts[:4] * 2) == is_shared
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_bounds, "MOST_SCANNED_PIXELS", 64 * 16_000 * 40)
+        if is_shared:
+            with pytest.raises(images.PhotoTooLargeError, match="times"):
+                images.inspect(content)
+        else:
+            assert images.prepare(content).size == (64, 16_000)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "RGBA", "CMYK", "I;16", "F"])
+def test_a_photo_that_is_reduced_in_parts_looks_as_if_it_was_not(mode, monkeypatch):
+    wave = Image.radial_gradient("L").resize((1300, 651))
+    whole = (Image.merge("RGBA", (wave, wave, wave, wave)) if mode == "RGBA" else wave).convert(mode)
+    monkeypatch.setattr(image_bounds, "AT_ONCE", 50_000)
+    parts = images._reduced(whole, (320, 160))
+    monkeypatch.setattr(image_bounds, "AT_ONCE", whole.width * 652)
+    assert ImageChops.difference(images._reduced(whole, (320, 160)), parts).getbbox() is None
+    plain = whole if mode in ("L", "RGB", "RGBA", "CMYK") else images._conversion(whole)(whole)
+    at_once = plain.resize((320, 160), Image.Resampling.LANCZOS, reducing_gap=images.GAP)
+    assert difference(parts, at_once) < 0.5
+
+
+def test_a_photo_takes_no_more_memory_than_was_said():
+    size = (2400, 2400)
+    colour = Image.new("RGBA", size, (200, 100, 50, 128))
+    files = {
+        "progressive": saved(colour.convert("RGB"), "JPEG", progressive=True, subsampling=0),
+        "see-through": saved(colour, "PNG", compress_level=1),
+        "webp": saved(colour, "WEBP", method=0),
+    }
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        for name, content in files.items():
+            # In this order, as the most that a process has taken never falls.
+            taken = pool.apply(memory_taken, (content,))
+            assert taken < images.memory(content) < 4 * taken, name
+
+
+def memory_taken(content: bytes) -> int:
+    """Bytes that this process has taken at most, beyond what it took before its first photo."""
+    global idle
+    idle = idle or _peak()
+    images.prepare(content)
+    return _peak() - idle
+
+
+idle = 0
+
+
+def _peak() -> int:
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 
 
 def test_too_little_memory_is_an_answer(monkeypatch):

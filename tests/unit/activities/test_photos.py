@@ -130,6 +130,28 @@ async def test_few_photos_are_in_memory_at_once(monkeypatch):
     assert 1 < most <= photos._processors + 2
 
 
+async def test_photos_that_take_much_memory_are_decoded_one_after_another(monkeypatch):
+    at_work, most = 0, 0
+    in_thread = photos._in_thread
+
+    async def counted(work, *arguments):
+        nonlocal at_work, most
+        is_decoding = work is images.prepare
+        at_work += is_decoding
+        most = max(most, at_work)
+        await asyncio.sleep(0.01)
+        try:
+            return await in_thread(work, *arguments)
+        finally:
+            at_work -= is_decoding
+
+    monkeypatch.setattr(photos, "_in_thread", counted)
+    monkeypatch.setattr(images, "memory", lambda content: photos.MEMORY // 2 + 1)
+    versions = [await put(RED) for _ in range(4)]
+    await asyncio.gather(*map(shrink, versions))
+    assert most == 1
+
+
 async def test_another_version_is_not_taken_for_this_one():
     version = await put(RED)
     await put(BLUE, version["name"])
