@@ -97,6 +97,9 @@ def test_it_says_what_was_sold(jobs, shop, calendar):
     done = jobs.ended(day, "sales-report")
     assert (done["status"], done["result"]["orders"]) == ("Completed", len(sold))
     assert done["result"]["totals"] == {"EUR": jobs.balance()} == {"EUR": len(sold) * 2 * PRICE}
+    assert (done["result"]["refunds"], done["result"]["net"]) == ({}, done["result"]["totals"]), (
+        "what was undone is no refund"
+    )
     assert [record["order"] for record in records(done)] == sorted(sold)
     page = page_of(done)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
