@@ -94,8 +94,10 @@ async def watch(unhurried: timedelta = UNHURRIED, *, durable: DurableOrchestrati
         current.conclude([schedule_watch.SCHEDULE], schedule_watch.conditions(schedules))
 
     swept = await current.look(stragglers.sweep(unhurried, durable), "jobs")
-    if swept and swept.is_over:
-        current.conclude([stragglers.OVERDUE, stragglers.STALLED], swept.conditions())
+    if swept:
+        current.conclude([stragglers.UNFINISHED], swept.hindrances())
+        if swept.is_over:
+            current.conclude([stragglers.OVERDUE, stragglers.STALLED, stragglers.DAMAGED], swept.conditions())
 
     moved = await current.look(mover.finish_all(), "half-made dead letters")
     if (dead := await current.look(backlogs.dead_letters(), "dead letters")) is not None:
@@ -110,9 +112,9 @@ async def watch(unhurried: timedelta = UNHURRIED, *, durable: DurableOrchestrati
         dead_letters=tuple(dead or ()),
         queues=tuple(waiting or ()),
         moved=moved or 0,
-        buried=swept.buried if swept else 0,
-        ended=swept.ended if swept else 0,
-        handed_over=swept.handed_over if swept else 0,
+        buried=swept.finisher.buried if swept else 0,
+        ended=swept.finisher.ended if swept else 0,
+        handed_over=swept.finisher.handed_over if swept else 0,
         alerts=tuple(active),
     )
     telemetry.watched(report.to_dict())

@@ -170,7 +170,7 @@ async def test_a_bus_that_is_away_at_the_end_is_told_later_and_the_event_with_it
     assert set(await delivering.shown(job)) == {"callback", "reply", "event"}
     delivering.now += timedelta(minutes=2)
     swept = await stragglers.sweep(timedelta(minutes=1), None)
-    assert swept.handed_over >= 1
+    assert swept.finisher.handed_over >= 1
     await delivering.deliver_all()
     assert {each["state"] for each in (await delivering.shown(job)).values()} == {"Delivered"}
     assert (len(receiver.accepted), len(delivering.replies()), len(delivering.events(job))) == (1, 1, 1)

@@ -1,18 +1,15 @@
-"""The watchdog: what it sees of queues, dead letters and jobs, when that calls for a person, and what it cannot see."""
+"""The watchdog: what it sees of queues and dead letters, when that calls for a person, and what it cannot see."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusMessageState
 
-from jobs import backlogs, catalog, clock, dead_letters, ledger, stragglers, watchdog
+from jobs import alerts, backlogs, clock, dead_letters, finishing, stragglers, watchdog
 from jobs.clients import clients
-from jobs.entry import JobRef
 from jobs.errors import NotAJobError, ServiceBusUnavailableError
 from jobs.settings import settings
 from jobs.watchdog import watch
@@ -100,114 +97,6 @@ async def test_what_is_held_back_until_later_does_not_wait(bus):
     assert (found.queue, found.depth, 3600 <= found.oldest < 3700) == ("servicebus:jobs", 1, True)
 
 
-class Ledger:
-    """Rows of one kind, as old as a test wants them."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-    async def put(self, age: timedelta, **more: str) -> str:
-        """A job that was submitted, and if it says so, begun, so long ago."""
-        at = ledger.written(clock.now() - age)
-        held = {"not_before": more.pop("notBefore", None), "claim": more.pop("claim", None)}
-        job = JobRef(self.kind, uuid4().hex, "c", at, **held)
-        entry, _ = await ledger.submit(job, "digest")
-        if more:
-            row = {"startedAt": at, "runner": "r", "attempt": 1, **more}
-            await ledger.merge(entry.job, entry.tag, row)
-        return job.id
-
-
-@pytest.fixture
-def rows(monkeypatch):
-    """A kind that no other test has jobs of, with a deadline of an hour."""
-    kind = f"k{uuid4().hex[:8]}"
-    order = catalog.KINDS["order"]
-    monkeypatch.setitem(catalog.KINDS, kind, replace(order, name=kind))
-    return Ledger(kind)
-
-
-async def test_a_job_past_its_deadline_and_one_that_does_not_begin_are_found(rows):
-    minute = timedelta(minutes=1)
-    overdue = await rows.put(71 * minute, state="Running")
-    await rows.put(69 * minute, state="Running")
-    stalled = await rows.put(31 * minute)
-    await rows.put(29 * minute)
-    await rows.put(31 * minute, notBefore=ledger.written(clock.now() + minute))
-    await rows.put(100 * minute, claim="order-import/x.jsonl#0-1")
-    await rows.put(300 * minute, state="Completed")
-    swept = await stragglers.sweep(AT_ONCE, None)
-    assert swept.is_over
-    found = {each.key: each for each in swept.conditions()}
-    assert found[f"overdue:{rows.kind}"].figures == {"count": 1, "jobs": [overdue]}
-    assert found[f"stalled:{rows.kind}"].figures == {"count": 1, "jobs": [stalled]}
-
-
-async def test_a_long_sweep_goes_on_with_the_next_watch_and_finds_the_same(rows, monkeypatch, crashes):
-    for _ in range(7):
-        await rows.put(timedelta(hours=2), state="Running")
-    monkeypatch.setattr(stragglers, "PAGE", 2)
-    monkeypatch.setattr(stragglers, "MOST_PAGES", 2)
-    for _ in range(200):
-        crashes.calls.clear()
-        swept = await stragglers.sweep(AT_ONCE, None)
-        assert len(crashes.calls) <= 2 + 2
-        if swept.is_over:
-            break
-    (found,) = (each for each in swept.conditions() if each.key == f"overdue:{rows.kind}")
-    assert (found.figures["count"], len(found.figures["jobs"])) == (7, stragglers.MOST_NAMED)
-
-
-@pytest.mark.parametrize("status", ["Terminated", "Failed", None])
-async def test_a_job_whose_orchestration_has_stopped_is_ended_and_buried(rows, durable, bus, status):
-    id = await rows.put(timedelta(hours=2), state="Running")
-    arguments = {"job": {}, "input": {"currency": "EUR"}, "deadlineSeconds": 1}
-    if status:
-        durable.statuses[f"{rows.kind}-{id}"] = {"runtimeStatus": status, "input": arguments}
-    swept = await stragglers.sweep(AT_ONCE, durable)
-    assert f"overdue:{rows.kind}" not in swept.groups
-    entry = await ledger.get(rows.kind, id)
-    assert (entry.state, entry.is_buried) == ("Failed", True)
-    assert entry.error["openCompensations"] == [stragglers.UNKNOWN], "nobody knows what a replay would do twice"
-    (letter,) = bus.letters(jobId=id)
-    assert letter.dead_letter_reason == entry.error["type"]
-    await stragglers.sweep(AT_ONCE, durable)
-    assert len(bus.letters(jobId=id)) == 1
-
-
-async def test_a_job_that_was_stopped_before_it_began_is_ended_and_can_be_replayed(rows, durable, bus):
-    minute = timedelta(minutes=1)
-    stopped, waiting = await rows.put(31 * minute), await rows.put(31 * minute)
-    arguments = {"job": {}, "input": {"currency": "EUR"}, "deadlineSeconds": 1}
-    durable.statuses[f"{rows.kind}-{stopped}"] = {"runtimeStatus": "Terminated", "input": arguments}
-    swept = await stragglers.sweep(AT_ONCE, durable)
-    assert swept.groups[f"stalled:{rows.kind}"].jobs == [waiting]
-    entry = await ledger.get(rows.kind, stopped)
-    assert (entry.state, entry.error["type"], entry.is_buried) == ("Failed", "Terminated", True)
-    assert "openCompensations" not in entry.error, "nothing was done"
-    assert len(bus.letters(jobId=stopped)) == 1
-
-
-async def test_a_job_that_was_stopped_while_it_waited_is_ended_within_the_hour(rows, durable, monkeypatch):
-    now = clock.now()
-    waits = {"state": "Running", "waitingFor": "carrier", "overdueAt": ledger.written(now + timedelta(days=30))}
-    stopped, waiting = [await rows.put(timedelta(hours=2), **waits) for _ in range(2)]
-    for id, status in ((stopped, "Terminated"), (waiting, "Running")):
-        durable.statuses[f"{rows.kind}-{id}"] = {"runtimeStatus": status}
-    for minutes in range(60):
-        monkeypatch.setattr(clock, "now", lambda: now + timedelta(minutes=minutes))  # noqa: B023
-        await stragglers.sweep(AT_ONCE, durable)
-    assert [(await ledger.get(rows.kind, id)).state for id in (stopped, waiting)] == ["Failed", "Running"]
-
-
-async def test_a_job_whose_orchestration_runs_is_left_alone(rows, durable):
-    id = await rows.put(timedelta(hours=2), state="Running")
-    durable.statuses[f"{rows.kind}-{id}"] = {"runtimeStatus": "Running"}
-    swept = await stragglers.sweep(AT_ONCE, durable)
-    assert swept.groups[f"overdue:{rows.kind}"].jobs == [id]
-    assert (await ledger.get(rows.kind, id)).state == "Running"
-
-
 async def test_what_it_cannot_see_is_an_alert_and_the_rest_is_seen(bus, monkeypatch, caplog):
     async def away():
         raise ServiceBusUnavailableError("away")
@@ -238,6 +127,24 @@ async def test_what_nobody_foresaw_keeps_the_watch_from_nothing_else(bus, monkey
     assert "blind:jobs" in report.alerts
     assert report.queues and report.dead_letters
     assert "blind:jobs" not in (await watch_until_clear(monkeypatch)).alerts
+
+
+async def test_what_cannot_be_finished_is_an_alert_and_the_rest_is_seen(bus, monkeypatch):
+    sweep = stragglers.sweep
+
+    async def hindered(*_):
+        swept = await sweep(*_)
+        left = finishing.Group(2, ["a"])
+        swept.finisher.hindrances["deliveries"] = finishing.Hindrance("ServiceBusUnavailableError", left)
+        return swept
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stragglers, "sweep", hindered)
+        report = await watch()
+    assert "unfinished:deliveries" in report.alerts
+    (alert,) = [each for each in await alerts.active() if each.key == "unfinished:deliveries"]
+    assert alert.figures == {"error": "ServiceBusUnavailableError", "count": 2, "jobs": ["a"]}
+    assert "unfinished:deliveries" not in (await watch_until_clear(monkeypatch)).alerts
 
 
 async def test_it_costs_the_same_however_much_there_is(bus, crashes):
