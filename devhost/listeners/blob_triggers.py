@@ -166,16 +166,29 @@ class BlobTriggers:
         try:
             found = await self._scans[key].sweep()
         except StorageUnavailableError as error:
-            self._host.outages.report(name, error.__cause__ or error)
+            if isinstance(error.__cause__, StorageError):  # it answers, but not about this container
+                self._say_unreadable(key, error.__cause__)
+            else:
+                self._host.outages.report(name, error.__cause__ or error)
             return False
         except Exception as error:
             if self._faults.get(key) != str(error):
                 self._faults[key] = str(error)
                 self._host.failed(error)
             return False
-        self._faults.pop(key, None)
+        if self._faults.pop(key, None) is not None:
+            _log.warning("The container '%s' is scanned again.", key[1])
         self._host.outages.recovered(name)
         return found
+
+    def _say_unreadable(self, key: tuple[str, str], answer: StorageError) -> None:
+        if self._faults.get(key) != str(answer):
+            self._faults[key] = str(answer)
+            _log.error(
+                "The container '%s' cannot be scanned (%s): no blob in it is found until it can. If this stays so with "
+                "Azurite, a blob in it has a control character in its name: delete that blob, or the container.",
+                key[1], str(answer).rstrip(": "),
+            )  # fmt: skip
 
     async def _examine(self, service: BlobService, version: BlobVersion) -> bool:
         """Hand a version to every function that wants it. False: somebody must look again."""

@@ -145,3 +145,28 @@ async def test_storage_that_goes_away_is_said_once_and_waited_for(tmp_path, requ
     assert seen == [b"1", b"2"]
     said = [record.getMessage() for record in caplog.records if record.name == "devhost.outages"]
     assert len([text for text in said if text.startswith(f"{service} ")]) == 2
+
+
+async def test_a_container_that_azurite_cannot_list_is_said_once_with_the_remedy(azurite, container, caplog):
+    app, seen = func.FunctionApp(), []
+
+    def work(b: func.InputStream):
+        seen.append(b.name.partition("/")[2])
+
+    async with new_container(azurite) as bad:
+        for name, watched in (("good", container), ("bad", bad)):
+            app.function_name(name)(app.blob_trigger("b", f"{watched.name}/{{name}}", STORAGE)(work))
+        await bad.put("control\x01character")
+        async with watching(azurite, app) as host:
+            for name in ("a", "b"):
+                await container.put(name)
+                await host.drain()
+            assert "unreachable" not in caplog.text and "answers again" not in caplog.text
+            [said] = [each.getMessage() for each in caplog.records if each.name == "devhost.blobs"]
+            assert said.startswith(f"The container '{bad.name}' cannot be scanned (500)")
+            assert "a control character in its name: delete that blob" in said
+            await bad.client.delete_blob("control\x01character")
+            await bad.put("c")
+            await until(lambda: len(seen) == 3)
+    assert f"The container '{bad.name}' is scanned again." in caplog.text
+    assert seen == ["a", "b", "c"]
