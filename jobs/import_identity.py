@@ -5,7 +5,8 @@ had. A corrected file keeps the identity that its name has had since the first t
 name.
 
 Table `imports`: a row for each content and one for each name, inserted if absent; and one for each identity, which says
-whose turn it is: two imports of one identity at once could not know what the other orders.
+whose turn it is: two imports of one identity at once could not know what the other orders. Retention deletes only that
+one, by its age: the others stay, as orders do in the order book.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ async def _find(key: str) -> str | None:
 
 async def _keep(key: str, identity: str) -> str:
     """Keep an identity unless there is one, and return the one that is kept."""
-    row = {"PartitionKey": key, "RowKey": ROW, "identity": identity, "importedAt": ledger.now()}
+    row = {"PartitionKey": key, "RowKey": ROW, "identity": identity}
     try:
         await clients().table(TABLE).create_entity(row)
     except ResourceExistsError:

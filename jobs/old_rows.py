@@ -48,7 +48,7 @@ TABLES = {
     "replays": Table("Timestamp lt @cut", lambda ages: ages.failed),
     # Nobody can be asked any more, and whatever became of the job is gone as well.
     "approvals": Table("expiresAt lt @cut", lambda ages: written(ages.failed)),
-    # Without it the same file under another name is imported again.
+    # Whose turn it was. A file's name and content are known for good: see `jobs.import_identity`.
     "imports": Table("importedAt lt @cut", lambda ages: written(ages.failed)),
 }
 
