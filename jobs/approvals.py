@@ -182,16 +182,21 @@ async def get(id: str) -> Approval:
     raise ApprovalNotFoundError(f"there is no approval {id!r}: it may be past its age")
 
 
-async def find(state: str | None, top: int) -> list[Approval]:
-    """Up to `top` of them, those first whose time is over first."""
+async def find(state: str | None, top: int) -> tuple[list[Approval], list[str]]:
+    """Up to `top` of them, those first whose time is over first; and the ids of those whose rows cannot be read."""
     query, parameters = ("state eq @state", {"state": state}) if state else ("", None)
     pages = _table().query_entities(query, parameters=parameters, results_per_page=top).by_page()
     found: list[Approval] = []
+    damaged: list[str] = []
     async for page in pages:
-        found += [_approval_of(row, row.metadata["etag"]) async for row in page]
+        for row in [row async for row in page]:
+            try:
+                found.append(_approval_of(row, row.metadata["etag"]))
+            except (KeyError, TypeError, ValueError, AttributeError):
+                damaged.append(row["RowKey"])
         if len(found) >= top:
             break
-    return sorted(found[:top], key=lambda approval: (approval.expires_at, approval.id))
+    return sorted(found[:top], key=lambda approval: (approval.expires_at, approval.id)), damaged
 
 
 async def change(found: Approval, changes_of: Callable[[Approval], Changes | None]) -> Approval:
@@ -271,6 +276,7 @@ def _kind_of(id: str) -> str | None:
 
 def _approval_of(row: Mapping[str, Any], tag: str) -> Approval:
     rounds = [Round(each["approver"], each["remindAt"], each["endsAt"]) for each in json.loads(row["rounds"])]
+    datetime.fromisoformat(row["expiresAt"])
     return Approval(
         id=row["RowKey"],
         kind=row["PartitionKey"],

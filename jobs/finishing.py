@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from azure.core.exceptions import AzureError
 from azure.durable_functions import DurableOrchestrationClient
+from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
 from jobs import approvals, bodies, clock, delivery, ending, status, telemetry, wakes
 from jobs.catalog import KINDS, Kind
@@ -130,14 +131,13 @@ async def _end_if_stopped(entry: Entry, kind: Kind, durable: DurableOrchestratio
 
     Nothing unless it has stopped; None for one that was opened again since.
     """
-    try:
-        live = await durable.get_status(entry.job.instance_id, show_input=True)
-    except Exception as error:
-        raise DurableUnavailableError(type(error).__name__) from error
+    live = await _ask(entry, durable)
     stopped = status.end_of(entry, live)
     if stopped is None or (not live and _age(entry) < GONE):
         return []
     state, error = stopped
+    # Few have stopped, and an input may be large.
+    live = await _ask(entry, durable, show_input=True)
     if kind.undoes and entry.state == RUNNING:
         # Nobody knows what is left open, so a replay must not do it twice.
         error = {**error, OPEN_COMPENSATIONS: [UNKNOWN]}
@@ -150,6 +150,16 @@ async def _end_if_stopped(entry: Entry, kind: Kind, durable: DurableOrchestratio
         # Durable does not end what waits for the answer: it would go on to mail.
         await wakes.wake(question.instance_id, question.wake, durable)
     return [await ending.enter(entry.job, Run(entry.started_at, entry.tag, entry.attempt), state, error=error)]
+
+
+async def _ask(
+    entry: Entry, durable: DurableOrchestrationClient, *, show_input: bool = False
+) -> DurableOrchestrationStatus:
+    try:
+        return await durable.get_status(entry.job.instance_id, show_input=show_input)
+    except Exception as error:
+        # Any trouble the SDK tells by a bare Exception.
+        raise DurableUnavailableError(type(error).__name__) from error
 
 
 def _age(entry: Entry) -> timedelta:

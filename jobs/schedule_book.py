@@ -35,7 +35,7 @@ class Head:
 
 
 async def head(schedule: Schedule, since: datetime | None = None) -> Head:
-    """The schedule's own row, which is made if it is not there, or is about another expression or time zone."""
+    """The schedule's own row, which is made if it is not there, is damaged or about another expression or time zone."""
     timetable = {"expression": schedule.expression, "timeZone": str(clock.zone())}
     try:
         row = await _table().get_entity(schedule.name, HEAD)
@@ -43,6 +43,8 @@ async def head(schedule: Schedule, since: datetime | None = None) -> Head:
             return _head_of(row)
     except ResourceNotFoundError:
         pass
+    except (KeyError, TypeError, ValueError):
+        await _table().delete_entity(schedule.name, HEAD)
     # Of several hosts that do this at the same time one is right enough, as they differ by moments.
     row = {
         "PartitionKey": schedule.name,
@@ -98,11 +100,15 @@ def _keys(schedule: Schedule, scheduled_at: datetime) -> dict[str, str]:
 
 
 def _head_of(row: Mapping[str, Any]) -> Head:
-    return Head(datetime.fromisoformat(row["since"]), _moment(row.get("last")), row.get("job"))
+    last = row.get("last")
+    return Head(_moment(row["since"]), None if last is None else _moment(last), row.get("job"))
 
 
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no time zone")
+    return moment
 
 
 def _table() -> TableClient:

@@ -39,8 +39,11 @@ async def vote_by_link(req: func.HttpRequest, client: df.DurableOrchestrationCli
 @blueprint.route(route="approvals", methods=["GET"])
 @answering
 async def list_approvals(req: func.HttpRequest) -> func.HttpResponse:
-    found = await approvals.find(_state(req.params.get("state")), top_of(req, 100))
-    return answer_json({"approvals": [each.to_dict() for each in found]})
+    found, damaged = await approvals.find(_state(req.params.get("state")), top_of(req, 100))
+    answer: dict[str, Any] = {"approvals": [each.to_dict() for each in found]}
+    if damaged:
+        answer["damaged"] = damaged
+    return answer_json(answer)
 
 
 @blueprint.route(route="approvals/{id}/decision", methods=["POST"])

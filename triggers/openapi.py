@@ -103,6 +103,7 @@ ORDER = (
     "time when there are too many; the answer's `since` says in which."
 )
 DAMAGED = "Jobs whose rows in the ledger cannot be read, as `<kind>/<id>`: left out unless there are some."
+DAMAGED_APPROVALS = "Ids of those whose rows cannot be read: left out unless there are some."
 SINCE = "By `order=newest`: no job is left out that was submitted since then, unless there are more than `top`."
 NATURAL_ID = "Not needed: the input says the job's id."
 FORCED_ID = "Needed with `force` only, to tell one more such job from others: otherwise the input says the job's id."
@@ -184,7 +185,8 @@ def _list_approvals() -> dict[str, Any]:
         _parameter("query", "state", "Only those in this state.", {"enum": list(approvals.STATES)}),
         _parameter("query", "top", "So many at most.", {"type": "integer", "minimum": 1, "maximum": 1000}),
     ]
-    found = {"type": "object", "properties": {"approvals": {"type": "array", "items": APPROVAL}}}
+    damaged = {"type": "array", "items": {"type": "string"}, "description": DAMAGED_APPROVALS}
+    found = {"type": "object", "properties": {"approvals": {"type": "array", "items": APPROVAL}, "damaged": damaged}}
     summary = "List questions to people, those first whose time is over first."
     return _operation(summary, parameters, {200: found, 400: PROBLEM})
 

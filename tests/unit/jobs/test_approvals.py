@@ -15,6 +15,7 @@ from jobs import approval_links, approval_votes, approvals, clock, ledger, old_r
 from jobs.ages import ages
 from jobs.approval_votes import Vote, VoteByName
 from jobs.call import Call
+from jobs.clients import clients
 from jobs.erasing import Eraser
 from jobs.errors import (
     ApprovalDecidedError,
@@ -323,14 +324,24 @@ async def test_retention_erases_what_is_past_its_age(monkeypatch):
     for days, stays in ((6 + 89, True), (6 + 91, False)):
         monkeypatch.setattr(clock, "now", lambda days=days: now + timedelta(days=days))
         await old_rows.erase("approvals", Eraser(dry_run=False), ages(), None)
-        found = await approvals.find(None, 1000)
+        found, _ = await approvals.find(None, 1000)
         assert (made.job.instance_id in {each.id for each in found}) == stays
 
 
 async def test_the_list_names_first_what_is_over_first():
     first, second = await opened(), await opened()
     mine = {first.job.instance_id, second.job.instance_id}
-    found = [each.id for each in await approvals.find("Open", 1000) if each.id in mine]
+    found = [each.id for each in (await approvals.find("Open", 1000))[0] if each.id in mine]
     assert found == [first.job.instance_id, second.job.instance_id]
-    assert len(await approvals.find("Open", 1)) == 1
-    assert mine <= {each.id for each in await approvals.find(None, 1000)}
+    assert len((await approvals.find("Open", 1))[0]) == 1
+    assert mine <= {each.id for each in (await approvals.find(None, 1000))[0]}
+
+
+async def test_a_damaged_one_costs_only_itself_and_is_named():
+    good, bad = await opened(), await opened()
+    keys = {"PartitionKey": bad.job.kind, "RowKey": bad.job.instance_id}
+    await clients().table("approvals").update_entity({**keys, "rounds": "{"})
+    found, damaged = await approvals.find("Open", 1000)
+    assert good.job.instance_id in {each.id for each in found}
+    assert bad.job.instance_id in damaged
+    await clients().table("approvals").delete_entity(*keys.values())

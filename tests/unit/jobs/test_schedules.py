@@ -244,3 +244,13 @@ async def test_what_is_no_job_is_done_once_for_each_occurrence(of, time, durable
 async def test_the_moment_of_a_tick(time, status, expected):
     time.now = FIRST + 5 * MINUTE
     assert schedules.tick_of("nightly_sales_report", status, False).scheduled_at == expected
+
+
+@pytest.mark.parametrize("damage", [{"since": "once"}, {"since": "2025-10-20T00:00:00"}, {"last": 5}])
+async def test_a_damaged_row_of_a_schedule_is_made_anew(of, time, damage):
+    schedule = of("nightly_sales_report")
+    await schedule_book.head(schedule, time.now - 9 * DAY)
+    row = {"PartitionKey": schedule.name, "RowKey": schedule_book.HEAD, **damage}
+    await clients().table("schedules").update_entity(row)
+    assert (await schedule_watch.look(schedule)).state == schedule_watch.OK
+    assert await schedule_book.head(schedule) == schedule_book.Head(time.now)
