@@ -57,7 +57,8 @@ def _named(options: argparse.Namespace) -> dict[str, Path]:
         raise InvalidInputError("--name is for one file: upload the others without it")
     files: dict[str, Path] = {}
     for file in map(Path, options.files):
-        name = options.name or file.name
+        # Storage takes the one for the other, and the job's id is made of what it calls the blob.
+        name = (options.name or file.name).replace("\\", "/")
         if name in files:
             raise InvalidInputError(f"{files[name]} and {file} would both be {name!r}: upload one of them under --name")
         files[name] = file

@@ -65,10 +65,13 @@ def test_several_files_each_with_its_job(file, capsys):
     assert len({each["id"] for each in made}) == 2
 
 
-def test_a_file_can_have_another_name(file, blob):
+@pytest.mark.parametrize("separator", ["/", "\\"])
+def test_a_file_can_have_another_name(file, blob, capsys, separator):
     name = f"2026/{uuid4().hex}.png"
-    assert main(["upload", "photos", str(file()), "--name", name]) == 0
-    assert blob("photos", name)[0] == "image/png"
+    assert main(["upload", "photos", str(file()), "--name", name.replace("/", separator)]) == 0
+    content_type, _, etag = blob("photos", name)
+    assert content_type == "image/png"
+    assert capsys.readouterr().out == f"photo/{uploads.message('photos', name, etag)['id']}\n"
 
 
 def test_waiting_for_the_jobs(file, blob, capsys, api):
