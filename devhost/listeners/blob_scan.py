@@ -14,8 +14,9 @@ from devhost.storage.errors import StorageError
 
 _log = logging.getLogger("devhost.blobs")
 
-_AT_ONCE = 16
-"""Versions of one container that are examined at the same time."""
+_AT_ONCE = 4
+"""Versions of one container that are examined at the same time. As many may run twice if the host is killed: queued,
+but with a receipt that does not say so yet. More are no quicker with Azurite."""
 _STAGE = 500
 """After so many versions it notes how far it came."""
 _SLACK = timedelta(minutes=1)
