@@ -14,14 +14,14 @@ from azure.storage.blob import ContentSettings
 
 from activities import images
 from activities.budget import Budget
-from jobs import letters, strict_json, uploads
+from jobs import strict_json, thumbnails, uploads
 from jobs.call import Call, outcome
 from jobs.clients import clients
 from jobs.errors import PermanentError
+from jobs.thumbnails import PHOTOS, THUMBNAILS
 
 blueprint = df.Blueprint()
 
-SOURCE, TARGET = "photos", "thumbnails"
 LONGEST_NAME = 980
 """Characters. A blob's name takes 1024, and those of the thumbnails are longer than the photo's."""
 RECENT = 8
@@ -61,8 +61,8 @@ async def inspect(call: Call) -> dict[str, Any]:
     name, etag = call.input["name"], call.input["etag"]
     if len(name) > LONGEST_NAME:
         raise PhotoNameError(f"the name has {len(name)} characters, and {LONGEST_NAME} at most are taken: shorten it")
-    with uploads.unchanged(SOURCE, name):
-        found = await clients().container(SOURCE).get_blob_client(name).get_blob_properties(**uploads.only(etag))
+    with uploads.unchanged(PHOTOS, name):
+        found = await clients().container(PHOTOS).get_blob_client(name).get_blob_properties(**uploads.only(etag))
     images.check_length(found.size)
     async with _workshop().turns:
         facts = await _in_thread(images.inspect, await _read(name, etag))
@@ -78,15 +78,15 @@ async def shrink(call: Call) -> list[dict[str, Any]]:
     photo = await _workshop().prepared(name, etag)
     async with _workshop().turns:
         files = await _in_thread(images.thumbnail, photo, size)
-    return [await _upload(file, f"{_folder(name, etag)}{size}.{file.format}", size) for file in files]
+    return [await _upload(file, f"{thumbnails.folder(name, etag)}{size}.{file.format}", size) for file in files]
 
 
 async def list_thumbnails(call: Call) -> dict[str, Any]:
     """Write the manifest: the input, as it is. Returns its `blob`."""
     photo = call.input["photo"]
-    blob = f"{_folder(photo['name'], photo['etag'])}manifest.json"
+    blob = f"{thumbnails.folder(photo['name'], photo['etag'])}{thumbnails.MANIFEST}"
     await _put(blob, strict_json.canonical(call.input), "application/json")
-    return {"blob": f"{TARGET}/{blob}"}
+    return {"blob": f"{THUMBNAILS}/{blob}"}
 
 
 async def _upload(file: images.File, blob: str, size: int) -> dict[str, Any]:
@@ -98,29 +98,19 @@ async def _upload(file: images.File, blob: str, size: int) -> dict[str, Any]:
         "height": file.height,
         "bytes": len(file.content),
         "sha256": sha256(file.content).hexdigest(),
-        "blob": f"{TARGET}/{blob}",
+        "blob": f"{THUMBNAILS}/{blob}",
     }
 
 
 async def _put(blob: str, content: bytes, content_type: str) -> None:
     # The name says the version, so what is there never changes: browsers need not ask again.
     settings = ContentSettings(content_type=content_type, cache_control="public, max-age=31536000, immutable")
-    await clients().container(TARGET).upload_blob(blob, content, overwrite=True, content_settings=settings)
-
-
-def _folder(name: str, etag: str) -> str:
-    """Where the thumbnails of one version of a photo are.
-
-    The whole name, so that cat.jpg and cat.png are two; the version, so that a page never shows thumbnails of two
-    versions, and a job that is late overwrites nothing newer. The digest has no slash and always the same length, so
-    photos of different names, be they `a` and `a/b`, have different folders.
-    """
-    return f"{name}/{letters.digest(etag)[:16]}/"
+    await clients().container(THUMBNAILS).upload_blob(blob, content, overwrite=True, content_settings=settings)
 
 
 async def _read(name: str, etag: str) -> bytes:
-    with uploads.unchanged(SOURCE, name):
-        download = await clients().container(SOURCE).download_blob(name, **uploads.only(etag))
+    with uploads.unchanged(PHOTOS, name):
+        download = await clients().container(PHOTOS).download_blob(name, **uploads.only(etag))
         return await download.readall()
 
 

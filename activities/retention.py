@@ -1,11 +1,12 @@
-"""Retention: each call erases one page of what is past its age. It may be repeated, and begins anywhere."""
+"""Retention: each call erases some pages of what is past its age. It may be repeated, and begins anywhere."""
 
+import time
 from typing import Any
 
 import azure.durable_functions as df
 
-from jobs import old_files, old_instances, old_jobs, old_rows
-from jobs.ages import ages
+from jobs import old_files, old_instances, old_jobs, old_rows, old_thumbnails
+from jobs.ages import Ages, ages
 from jobs.call import Call, outcome
 from jobs.erasing import Eraser
 
@@ -13,6 +14,11 @@ blueprint = df.Blueprint()
 
 PARTS = ("uploads", "jobs", "chunks", "bodies", "instances", *old_rows.TABLES)
 """In this order: an upload is found by its job's row, and the inputs of imported orders outlast these."""
+ALSO = ("thumbnails",)
+"""Parts that came later. Each call names them, so that a night which began without them ends as it began."""
+LONGEST = 60.0
+"""Seconds after which a call begins no other page: far below the host's `functionTimeout`, since a page may take long,
+and long enough for a night to need few calls, however many pages there are."""
 
 
 @blueprint.activity_trigger(input_name="call")
@@ -22,19 +28,34 @@ async def erase_old(call: dict, client: df.DurableOrchestrationClient) -> dict:
 
 
 async def erase(call: Call, durable: df.DurableOrchestrationClient) -> dict[str, Any]:
-    """Input: `part`, `dryRun`, `continuation` (None at first). Returns `counts`, `kept`, `next` (None at the end)."""
+    """Erase pages for a minute. Input: `part`, `dryRun`, `continuation` (None at first).
+
+    Returns `counts`, `kept`, `next` (where to go on, None at the end), and `also` (see `ALSO`).
+    """
     eraser = Eraser(dry_run=call.input["dryRun"])
     part, continuation = call.input["part"], call.input["continuation"]
-    known = ages()
+    known, began = ages(), time.monotonic()
+    while True:
+        continuation = await _erase_page(part, eraser, known, continuation, durable)
+        if continuation is None or time.monotonic() - began > LONGEST:
+            return {"counts": +eraser.counts, "kept": +eraser.kept, "next": continuation, "also": ALSO}
+
+
+async def _erase_page(
+    part: str, eraser: Eraser, known: Ages, continuation: Any, durable: df.DurableOrchestrationClient
+) -> Any:
     if part == "jobs":
-        following = await old_jobs.erase(eraser, known, continuation, durable)
-    elif part == "instances":
-        following = await old_instances.erase(eraser, known, continuation, durable)
-    elif part in _FILES:
-        following = await _FILES[part](eraser, known, continuation)
-    else:
-        following = await old_rows.erase(part, eraser, known, continuation)
-    return {"counts": +eraser.counts, "kept": +eraser.kept, "next": following}
+        return await old_jobs.erase(eraser, known, continuation, durable)
+    if part == "instances":
+        return await old_instances.erase(eraser, known, continuation, durable)
+    if part in _FILES:
+        return await _FILES[part](eraser, known, continuation)
+    return await old_rows.erase(part, eraser, known, continuation)
 
 
-_FILES = {"uploads": old_files.erase_uploads, "chunks": old_files.erase_chunks, "bodies": old_files.erase_bodies}
+_FILES = {
+    "uploads": old_files.erase_uploads,
+    "chunks": old_files.erase_chunks,
+    "bodies": old_files.erase_bodies,
+    "thumbnails": old_thumbnails.erase,
+}

@@ -132,9 +132,9 @@ KINDS = {
         ),
         Kind(
             "retention",
-            "Delete what is past its age: instances, results, claims, rows, uploads.",
+            "Delete what is past its age: instances, results, claims, rows, uploads, thumbnails.",
             RetentionInput,
-            deadline=timedelta(hours=2),
+            deadline=timedelta(hours=6),
             orchestrator="retention",
         ),
     )

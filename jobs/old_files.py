@@ -10,7 +10,7 @@ from jobs.ages import Ages
 from jobs.clients import clients
 from jobs.entry import FAILED
 from jobs.erasing import Eraser, for_each
-from jobs.errors import JobNotFoundError
+from jobs.errors import DamagedRowError, JobNotFoundError
 
 PAGE = 500
 """Blobs in one step."""
@@ -34,10 +34,13 @@ async def erase_uploads(eraser: Eraser, ages: Ages, continuation: str | None) ->
         except JobNotFoundError:
             # It never was a job, or is none any more.
             is_past = blob.last_modified < ages.failed
+        except DamagedRowError:
+            eraser.kept["damaged"] += 1
+            return
         if is_past:
             await eraser.blob("uploads", IMPORTS, blob.name, blob.etag)
 
-    blobs, token = await _page(clients().container(IMPORTS), "", continuation)
+    blobs, token = await page_of(clients().container(IMPORTS), "", continuation)
     await for_each([blob for blob in blobs if blob.last_modified < ages.finished], erase)
     return token
 
@@ -49,7 +52,7 @@ async def erase_chunks(eraser: Eraser, ages: Ages, continuation: str | None) -> 
         if not await _is_referred_to(blob):
             await eraser.blob("claims", claim_check.CONTAINER, blob.name, blob.etag)
 
-    blobs, token = await _page(clients().container(claim_check.CONTAINER), CHUNKS, continuation)
+    blobs, token = await page_of(clients().container(claim_check.CONTAINER), CHUNKS, continuation)
     is_chunk = [blob for blob in blobs if blob.name.endswith(".jsonl") and blob.last_modified < ages.finished]
     await for_each(is_chunk, erase)
     return token
@@ -57,7 +60,7 @@ async def erase_chunks(eraser: Eraser, ages: Ages, continuation: str | None) -> 
 
 async def erase_bodies(eraser: Eraser, ages: Ages, continuation: str | None) -> str | None:
     """Erase what is left of messages that failed, and have no dead letter any more."""
-    blobs, token = await _page(clients().container(bodies.CONTAINER), bodies.MESSAGES, continuation)
+    blobs, token = await page_of(clients().container(bodies.CONTAINER), bodies.MESSAGES, continuation)
     old = [blob for blob in blobs if blob.last_modified < ages.failed]
     if old:
         needed = {dead.letter.body async for dead in dead_letters.find()}
@@ -85,7 +88,10 @@ async def _is_referred_to(blob: BlobProperties) -> bool:
     return False
 
 
-async def _page(container: ContainerClient, prefix: str, token: str | None) -> tuple[list[BlobProperties], str | None]:
+async def page_of(
+    container: ContainerClient, prefix: str, token: str | None
+) -> tuple[list[BlobProperties], str | None]:
+    """One page of the blobs whose names begin so, and where to go on, None at the end."""
     found = container.list_blobs(name_starts_with=prefix or None, include=["metadata"], results_per_page=PAGE)
     pages = found.by_page(token)
     async for page in pages:

@@ -1,4 +1,8 @@
-"""Durable instances past their age that no job leads to: sub-orchestrations, and what was started past the app."""
+"""Durable instances past their age that no job leads to: sub-orchestrations, and what was started past the app.
+
+Durable tells them by their time only, so those go as well of jobs that stay for longer: such a job is shown without its
+steps then, and replayed in an instance of its own.
+"""
 
 from __future__ import annotations
 

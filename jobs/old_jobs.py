@@ -1,7 +1,7 @@
 """Jobs past their age: all that belongs to them goes, and their rows in the ledger last, by which it is found.
 
-A job stays while it has a dead letter, which may be replayed, or something that could not be undone. A product stays
-for good: thumbnails, the order book, the sales.
+A job stays while it has a dead letter, which may be replayed, or something that could not be undone. A product stays:
+the order book and the sales for good, a photo's thumbnails as long as the photo (see `jobs.old_thumbnails`).
 """
 
 from __future__ import annotations

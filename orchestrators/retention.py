@@ -1,4 +1,6 @@
-"""Retention: part by part and page by page, what is past its age is erased, or in a dry run counted."""
+"""Retention: part by part, what is past its age is erased, or in a dry run counted."""
+
+from datetime import datetime, timedelta
 
 import azure.durable_functions as df
 
@@ -9,8 +11,10 @@ from jobs.saga import Saga
 blueprint = df.Blueprint()
 
 PLAN = (erase_old,)
-MOST_PAGES = 200
-"""Of one part in one night: its history stays small, and the rest is for the next night."""
+MOST_CALLS = 200
+"""Of one part in one night, each of a minute or so: the history stays small, and the rest is for the next night."""
+NIGHT = timedelta(hours=5)
+"""After so long nothing more is begun."""
 
 
 @blueprint.orchestration_trigger(context_name="context")
@@ -19,17 +23,22 @@ def retention(context: df.DurableOrchestrationContext):
 
 
 def clean_up(context: df.DurableOrchestrationContext):
-    """A part that fails does not keep the others from being cleaned up; the job has failed, then."""
+    """A part that fails does not keep the others from being cleaned up; the job has failed, then.
+
+    What a night is too short for is `unfinished`: the next one goes on with it, as what was erased is not met again.
+    """
     saga = Saga(context, PLAN)
     dry_run = saga.input["dryRun"]
     sums = {"counts": {}, "kept": {}}
-    unfinished, errors = [], []
+    parts, unfinished, errors = list(PARTS), [], []
+    end = context.current_utc_datetime + NIGHT
     try:
-        for number, part in enumerate(PARTS):
-            saga.show(erase_old, number / len(PARTS), part=part)
+        for number, part in enumerate(parts):
+            saga.show(erase_old, number / len(parts), part=part)
             try:
-                if not (yield from _clean_up_part(saga, part, dry_run, sums)):
-                    unfinished.append(part)
+                is_done, also = yield from _clean_up_part(context, saga, part, dry_run, sums, end)
+                unfinished += [] if is_done else [part]
+                parts += [each for each in also if each not in parts]
             except ActivityFailedError as error:
                 errors.append(error)
     except JobError as error:
@@ -39,15 +48,19 @@ def clean_up(context: df.DurableOrchestrationContext):
     return (yield from saga.complete({"dryRun": dry_run, **sums, "unfinished": unfinished}))
 
 
-def _clean_up_part(saga: Saga, part: str, dry_run: bool, sums: dict):
-    """Add up what each page had. Returns whether that was all."""
-    continuation = None
-    for _ in range(MOST_PAGES):
-        page = yield from saga.do(erase_old, {"part": part, "dryRun": dry_run, "continuation": continuation})
-        for name, found in sums.items():
-            for what, count in page[name].items():
-                found[what] = found.get(what, 0) + count
-        continuation = page["next"]
+def _clean_up_part(
+    context: df.DurableOrchestrationContext, saga: Saga, part: str, dry_run: bool, sums: dict, end: datetime
+):
+    """Add up what each call found. Returns whether that was all, and what parts there are besides the first ones."""
+    continuation, also = None, ()
+    for _ in range(MOST_CALLS):
+        if context.current_utc_datetime > end:
+            return False, also
+        found = yield from saga.do(erase_old, {"part": part, "dryRun": dry_run, "continuation": continuation})
+        for name, total in sums.items():
+            for what, count in found[name].items():
+                total[what] = total.get(what, 0) + count
+        continuation, also = found["next"], found.get("also", ())
         if continuation is None:
-            return True
-    return False
+            return True, also
+    return False, also

@@ -49,11 +49,33 @@ def test_old_orders_go_and_what_failed_stays_longer(jobs, bus):
     assert jobs.status(bad)["status"] == "Failed"
     age(jobs, bad, days=91)
     assert clean_up(jobs, dry_run=False)["kept"]["deadLetters"] == 1
-    (letter,) = (each for each in jobs.shop.get("/api/dead-letters").json()["deadLetters"] if each["jobId"] == bad)
-    assert jobs.shop.request("DELETE", f"/api/dead-letters/{letter['id']}").status_code == 204
+    assert jobs.shop.request("DELETE", f"/api/dead-letters/{_letter(jobs, bad)}").status_code == 204
     clean_up(jobs, dry_run=False)
     assert jobs.shop.get(f"/api/jobs/order/{bad}").status_code == 404
     assert jobs.blobs("dead-letters", f"jobs/order/{bad}") == {}
+
+
+def _letter(jobs: Jobs, id: str) -> str:
+    (letter,) = (each["id"] for each in jobs.shop.get("/api/dead-letters").json()["deadLetters"] if each["jobId"] == id)
+    return letter
+
+
+def test_a_job_whose_instance_was_purged_can_still_be_replayed(jobs):
+    id = fresh("purged")
+    jobs.submit(id, jobs.order(id, quantity=1000))
+    jobs.shop.drain()
+    jobs.ended(id)
+    # As retention does it: Durable tells instances by their time only, so they may go before their jobs.
+    instance = f"/runtime/webhooks/durabletask/instances/order-{id}"
+    assert jobs.shop.request("DELETE", instance).status_code == 200
+    assert jobs.shop.get(instance).status_code == 404
+    assert jobs.status(id)["status"] == "Failed"
+    before = jobs.status(id)["completedAt"]
+    assert jobs.shop.post(f"/api/dead-letters/{_letter(jobs, id)}/replay").status_code < 300
+    jobs.shop.drain()
+    ended = jobs.ended(id)
+    assert (ended["error"]["type"], ended["completedAt"] > before) == ("OutOfStock", True)
+    assert jobs.shop.request("DELETE", f"/api/dead-letters/{_letter(jobs, id)}").status_code == 204
 
 
 def test_the_id_of_an_order_that_is_long_done_sells_nothing_and_takes_nothing_back(jobs):

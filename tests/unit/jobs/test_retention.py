@@ -20,6 +20,7 @@ from jobs import (
     import_store,
     ledger,
     old_jobs,
+    old_rows,
     parcels,
     uploads,
 )
@@ -58,9 +59,9 @@ def durable() -> Durable:
 
 
 async def clean_up(part: str, durable: Durable, *, dry_run: bool = False) -> dict:
-    """One part, page by page, as the orchestrator does it."""
-    sums, continuation, pages = {"counts": {}, "kept": {}}, None, 0
-    while pages == 0 or continuation is not None:
+    """One part, call by call, as the orchestrator does it."""
+    sums, continuation, calls = {"counts": {}, "kept": {}}, None, 0
+    while calls == 0 or continuation is not None:
         call = Call(
             JobRef("retention", "r", "c", ledger.now()),
             "erase_old",
@@ -70,8 +71,8 @@ async def clean_up(part: str, durable: Durable, *, dry_run: bool = False) -> dic
         for name, found in sums.items():
             for what, count in page[name].items():
                 found[what] = found.get(what, 0) + count
-        continuation, pages = page["next"], pages + 1
-    return sums | {"pages": pages}
+        continuation, calls = page["next"], calls + 1
+    return sums | {"calls": calls}
 
 
 async def ended(durable: Durable, state: str, age: timedelta, *, kind: str = "order", **more) -> JobRef:
@@ -218,6 +219,7 @@ async def test_it_may_die_anywhere_and_begin_again(durable, bus, monkeypatch):
 
 async def test_many_go_page_by_page(durable, monkeypatch):
     monkeypatch.setattr(old_jobs, "PAGE", 400)
+    monkeypatch.setattr(retention, "LONGEST", -1.0)
     prefix = uuid4().hex
     refs = [JobRef("analytics", f"{prefix}-{number:04}", "c", ledger.now()) for number in range(1000)]
     past = {"state": "Completed", "completedAt": ledger.written(clock.now() - 31 * DAY)}
@@ -226,9 +228,19 @@ async def test_many_go_page_by_page(durable, monkeypatch):
         rows = [ledger.row_of(ref, "digest") | past for ref in some]
         await ledger.table().submit_transaction([("create", row) for row in rows])
     done = await clean_up("jobs", durable)
-    assert (done["counts"]["jobs"] >= 1000, done["pages"] >= 3) == (True, True)
+    assert (done["counts"]["jobs"] >= 1000, done["calls"] >= 3) == (True, True)
     with pytest.raises(ledger.JobNotFoundError):
         await ledger.get("analytics", refs[-1].id)
+
+
+async def test_one_call_goes_through_many_pages(durable, monkeypatch):
+    monkeypatch.setattr(old_rows, "PAGE", 2)
+    name, old = uuid4().hex, ledger.written(ages().finished - DAY)
+    for number in range(7):
+        row = {"PartitionKey": name, "RowKey": str(number), "clearedAt": old, "untold": "[]"}
+        await clients().table("alerts").create_entity(row)
+    assert (await clean_up("alerts", durable))["calls"] == 1
+    assert await _keys("alerts", name) == []
 
 
 @pytest.fixture
@@ -298,6 +310,19 @@ async def test_the_upload_of_a_failed_job_outlasts_it(durable, bus, later):
     for part in ("jobs", "uploads"):
         await clean_up(part, durable)
     assert not await exists("order-imports", name)
+
+
+async def test_the_upload_of_a_job_whose_row_is_damaged_stays_and_spoils_nothing(durable, later):
+    names = [f"{uuid4().hex}.csv" for _ in range(2)]
+    for name in names:
+        tag = (await clients().container("order-imports").get_blob_client(name).upload_blob(b"x"))["etag"]
+        job = JobRef("order-import", uploads.message("order-imports", name, tag)["id"], "c", ledger.now())
+        entry, _ = await ledger.submit(job, "digest")
+        error = "no JSON" if name == names[0] else "null"
+        await ledger.merge(job, entry.tag, {"state": "Completed", "completedAt": ledger.now(), "error": error})
+    later(31)
+    assert (await clean_up("uploads", durable))["kept"]["damaged"] >= 1
+    assert [await exists("order-imports", name) for name in names] == [True, False]
 
 
 async def test_the_body_of_a_message_stays_while_its_letter_does(durable, bus, later):

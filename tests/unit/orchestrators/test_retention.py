@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -10,6 +11,7 @@ from activities import closing
 from activities.retention import PARTS
 from jobs import intake, ledger
 from jobs.call import outcome
+from jobs.catalog import KINDS
 from jobs.errors import PermanentError
 from jobs.job import Envelope, parse
 from orchestrators import retention
@@ -28,6 +30,7 @@ class Night:
     def __init__(self, durable) -> None:
         self.durable = durable
         self.pages = dict.fromkeys(PARTS, 1)
+        self.also: list[str] = []
         self.failing: set[str] = set()
         self.seen: list[tuple[str, int | None, bool]] = []
 
@@ -49,7 +52,8 @@ class Night:
         if part in self.failing:
             raise PartError("it does not go")
         more = number < self.pages[part]
-        return {"counts": {"things": 1}, "kept": {"letters": 1}, "next": number + 1 if more else None}
+        page = {"counts": {"things": 1}, "kept": {"letters": 1}, "next": number + 1 if more else None}
+        return page | ({"also": self.also} if self.also else {})
 
 
 @pytest.fixture
@@ -67,6 +71,13 @@ async def test_every_page_of_every_part_is_counted(night):
     assert night.engine.statuses[-1]["percent"] < 100
 
 
+async def test_a_part_that_came_later_is_cleaned_up_by_nights_that_began_later(night):
+    night.also = ["pictures"]
+    night.pages["pictures"] = 2
+    assert (await night.run()).result["counts"] == {"things": len(PARTS) + 2}
+    assert night.seen[-2:] == [("pictures", None, False), ("pictures", 2, False)]
+
+
 async def test_a_part_that_fails_does_not_keep_the_others(night):
     night.failing = {"bodies"}
     entry = await night.run()
@@ -75,11 +86,27 @@ async def test_a_part_that_fails_does_not_keep_the_others(night):
 
 
 async def test_what_is_too_much_for_a_night_is_left_for_the_next(night, monkeypatch):
-    monkeypatch.setattr(retention, "MOST_PAGES", 4)
+    monkeypatch.setattr(retention, "MOST_CALLS", 4)
     night.pages["jobs"] = 5
     entry = await night.run()
     assert (entry.state, entry.result["unfinished"]) == ("Completed", ["jobs"])
     assert len([seen for seen in night.seen if seen[0] == "jobs"]) == 4
+
+
+async def test_nothing_is_begun_when_the_night_is_over(night, monkeypatch):
+    monkeypatch.setattr(retention, "NIGHT", timedelta(hours=1))
+    original = night._erase
+
+    async def slowly(call):
+        night.engine.now += timedelta(minutes=25)
+        return await original(call)
+
+    night._erase = slowly
+    night.pages["jobs"] = 50
+    entry = await night.run()
+    assert (entry.state, entry.result["unfinished"]) == ("Completed", list(PARTS[1:]))
+    assert night.seen == [(PARTS[0], None, False), ("jobs", None, False), ("jobs", 2, False)]
+    assert KINDS["retention"].deadline >= timedelta(hours=6), "a night ends before its job is too late"
 
 
 async def test_it_can_be_cancelled_between_two_pages(night):
