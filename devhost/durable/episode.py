@@ -160,9 +160,9 @@ class _Run:
                 "reached. This value can be configured in host.json file as maxOrchestrationActions."
             )
         tasks = replay.decisions()
-        schedule = Scheduler(
-            execution, self._now, self._options, self._check_function, answer.schema_version
-        ).schedule(tasks)
+        schedule = Scheduler(execution, self._now, self._options, self._check_function, answer.schema_version).schedule(
+            tasks
+        )
         replay.scheduled(tasks)
         return schedule
 

@@ -94,9 +94,7 @@ class DurableExtension:
         return client_binding(self._host.origin, rpc_origin, self._hub_name, self._key())
 
     def _api(self, base: str, public_base: object) -> DurableHttpApi:
-        return DurableHttpApi(
-            self._client, base, public_base, self._query, self._hub_name, lambda: self._is_open
-        )
+        return DurableHttpApi(self._client, base, public_base, self._query, self._hub_name, lambda: self._is_open)
 
     def _query(self) -> str:
         return query_string(self._hub_name, self._key())

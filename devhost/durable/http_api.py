@@ -157,9 +157,7 @@ class DurableHttpApi:
         history = None
         if query.flag("showHistory", False):
             events = await self._client.history(view.instance.id)
-            history = history_view(
-                events, show_input=show_input, show_output=query.flag("showHistoryOutput", False)
-            )
+            history = history_view(events, show_input=show_input, show_output=query.flag("showHistoryOutput", False))
         text, status = status_text(view, show_input=show_input, history=history), view.instance.status
         if not status.is_final:
             location = f"{self._public_base(request)}/instances/{view.instance.id}?{self._query()}"

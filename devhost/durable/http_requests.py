@@ -70,9 +70,7 @@ class Query(Mapping[str, str]):
         names = [name.strip() for value in self._values.get("runtimestatus", []) for name in value.split(",")]
         unknown = [name for name in names if name and name.lower() not in _STATUSES]
         if unknown:
-            raise InvalidRequestError(
-                f"'{unknown[0]}' is not a runtime status. There are {', '.join(RuntimeStatus)}."
-            )
+            raise InvalidRequestError(f"'{unknown[0]}' is not a runtime status. There are {', '.join(RuntimeStatus)}.")
         return {_STATUSES[name.lower()] for name in names if name} or None
 
 

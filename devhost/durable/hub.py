@@ -232,7 +232,10 @@ class TaskHub(Protocol):
         """Give an activity back: it will be run again, here or elsewhere."""
 
     async def is_idle(self) -> bool:
-        """Whether no message can be delivered now and no activity is to be run (timers of the future do not count)."""
+        """Whether no message can be delivered now and no activity is to be run.
+
+        Timers of the future do not count, but the clock knows of the next one.
+        """
 
     async def create(self, instance: Instance, start: Message, input: str | None, blocking: Collection[str]) -> None:
         """Create an instance and its first message, or replace the one with its id (the generation grows).
@@ -257,5 +260,3 @@ class TaskHub(Protocol):
 
     async def rewrite(self, instance: Instance, history: Sequence[str], messages: Sequence[Message]) -> bool:
         """Replace a Failed instance's row and history, and send messages; False when it is not Failed any more."""
-
-

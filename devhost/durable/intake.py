@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from devhost.durable.execution import ANSWERS, Execution
 from devhost.durable.hub import EventType, Instance, Message, RuntimeStatus, Work
 
-_MAY_BE_A_RETRYS_FAILURE = frozenset(
-    {EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED, EventType.TIMER_FIRED}
-)
+_MAY_BE_A_RETRYS_FAILURE = frozenset({EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_FAILED, EventType.TIMER_FIRED})
 
 
 @dataclass(slots=True)

@@ -217,9 +217,7 @@ class SqliteTaskHub:
     def _create(
         self, instance: Instance, start: Message, input: str | None, blocking: Collection[RuntimeStatus]
     ) -> None:
-        row = self._database.execute(
-            "SELECT status, generation FROM instances WHERE id = ?", (instance.id,)
-        ).fetchone()
+        row = self._database.execute("SELECT status, generation FROM instances WHERE id = ?", (instance.id,)).fetchone()
         if row is not None:
             if RuntimeStatus(row[0]) in blocking:
                 raise InstanceExistsError(instance.id, RuntimeStatus(row[0]))
@@ -283,4 +281,4 @@ class SqliteTaskHub:
             (to_number(self._clock.now()), RuntimeStatus.SUSPENDED,
              int(EventType.EXECUTION_RESUMED), int(EventType.EXECUTION_TERMINATED)),
         ).fetchone()  # fmt: skip
-        return not waiting[0]
+        return not waiting[0] and self._watch.is_settled

@@ -180,16 +180,12 @@ def claim_activities(database: sqlite3.Connection, owner: str, limit: int) -> li
 
 def release_activity(database: sqlite3.Connection, activity: Activity, owner: str) -> None:
     """Make an activity nobody's."""
-    database.execute(
-        "UPDATE activities SET owner = NULL WHERE sequence = ? AND owner = ?", (activity.sequence, owner)
-    )
+    database.execute("UPDATE activities SET owner = NULL WHERE sequence = ? AND owner = ?", (activity.sequence, owner))
 
 
 def delete_activity(database: sqlite3.Connection, activity: Activity, owner: str) -> bool:
     """Forget an activity; False when it is not `owner`'s any more."""
-    deleted = database.execute(
-        "DELETE FROM activities WHERE sequence = ? AND owner = ?", (activity.sequence, owner)
-    )
+    deleted = database.execute("DELETE FROM activities WHERE sequence = ? AND owner = ?", (activity.sequence, owner))
     return deleted.rowcount == 1
 
 

@@ -28,9 +28,7 @@ class Session:
 class Sessions:
     """A host's instances. What changes the file belongs into a transaction."""
 
-    def __init__(
-        self, database: sqlite3.Connection, owner: str, clock: Clock, ready: Callable[[str], None]
-    ) -> None:
+    def __init__(self, database: sqlite3.Connection, owner: str, clock: Clock, ready: Callable[[str], None]) -> None:
         self._database = database
         self._owner = owner
         self._clock = clock

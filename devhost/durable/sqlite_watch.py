@@ -48,13 +48,20 @@ class Watch:
         self._others: list[tuple[str, int]] = []
         self._high_sequence = 0
         self._next_due: datetime | None = None
+        self._sleep: asyncio.Task[None] | None = None
         self._earlier = asyncio.Event()
+        self._knows_timers = False
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def is_alone(self) -> bool:
         """Whether no other host shares the hub, as far as this one knows."""
         return not self._others
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the clock knows for which timer this host waits: before that, a jump of it would miss the timer."""
+        return self._knows_timers and not self._earlier.is_set()
 
     def start(self) -> None:
         """Take over from the dead, look at everything there is, and go on watching."""
@@ -66,9 +73,10 @@ class Watch:
 
     async def stop(self) -> None:
         """See no more."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *([self._sleep] if self._sleep else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks = []
 
     def expect(self, due: datetime) -> None:
@@ -149,31 +157,30 @@ class Watch:
     async def _watch_timers(self) -> None:
         while True:
             try:
+                self._knows_timers = False
                 self._earlier.clear()
                 now = to_number(self._clock.now())
                 self._find_due(now)
                 row = self._database.execute("SELECT min(due) FROM messages WHERE due > ?", (now,)).fetchone()
-                self._next_due = None if row[0] is None else to_moment(row[0])
-                await self._wait()
+                await self._wait_for(None if row[0] is None else to_moment(row[0]))
             except sqlite3.Error as error:
                 _log.warning("The task hub's timers cannot be read (%s); trying again.", error)
                 await asyncio.sleep(1)
 
-    async def _wait(self) -> None:
-        """Until the next timer is due or there is an earlier one."""
-        if self._next_due is None:
-            await self._earlier.wait()
-            return
-        waits = [
-            asyncio.create_task(self._earlier.wait()),
-            asyncio.create_task(self._clock.sleep_until(self._next_due)),
-        ]
+    async def _wait_for(self, due: datetime | None) -> None:
+        """Until that timer is due or there is an earlier one."""
+        if due != self._next_due or self._sleep is None or self._sleep.done():
+            former, self._next_due = self._sleep, due
+            self._sleep = None if due is None else asyncio.create_task(self._clock.sleep_until(due))
+            await asyncio.sleep(0)  # the clock learns of it before it forgets the former one
+            if former is not None:
+                former.cancel()
+        self._knows_timers = True
+        earlier = asyncio.create_task(self._earlier.wait())
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([earlier, *([self._sleep] if self._sleep else [])], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            earlier.cancel()
 
     def _find_due(self, now: int) -> None:
         rows = self._database.execute(

@@ -116,8 +116,10 @@ class Group:
         self.children.append(child)
         self._undone += 1
         self._unsettled += 1
-        self.has_wait = self.has_wait or child.type == ActionType.WAIT_FOR_EXTERNAL_EVENT or (
-            isinstance(child, Group) and child.has_wait
+        self.has_wait = (
+            self.has_wait
+            or child.type == ActionType.WAIT_FOR_EXTERNAL_EVENT
+            or (isinstance(child, Group) and child.has_wait)
         )
 
     def close_if_empty(self) -> None:

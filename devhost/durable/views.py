@@ -57,9 +57,7 @@ def status_text(view: InstanceView, *, show_input: bool, history: list[dict[str,
     return f'{{{parts},"historyEvents":{json.dumps(history)}}}'
 
 
-def history_view(
-    events: Iterable[dict[str, Any]], *, show_input: bool, show_output: bool
-) -> list[dict[str, Any]]:
+def history_view(events: Iterable[dict[str, Any]], *, show_input: bool, show_output: bool) -> list[dict[str, Any]]:
     """A history with each call folded into its end, and without what only the engine reads."""
     scheduled: dict[int, dict[str, Any]] = {}
     shown: list[dict[str, Any]] = []

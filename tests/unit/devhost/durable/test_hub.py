@@ -179,8 +179,8 @@ async def test_a_timer_is_delivered_when_it_is_due(new_host, clock) -> None:
     timer = Message("one", EventType.TIMER_FIRED, "{}", 0, "e1", due)
     await host.hub.commit(work, running(work, messages=[timer]), 0)
     host.ready.clear()
-    assert await host.hub.is_idle()
-    while clock.next_sleeper() is None:
+    # Idle is a hub only when the clock knows of the timer: whoever then lets time pass, does not pass it by.
+    while not await host.hub.is_idle():
         await asyncio.sleep(0)
     assert clock.next_sleeper() == due
     clock.jump_to(due)
@@ -199,7 +199,7 @@ async def test_an_earlier_timer_goes_first(new_host, clock) -> None:
         await host.hub.send(
             Message("one", EventType.TIMER_FIRED, "{}", seconds, None, now + timedelta(seconds=seconds))
         )
-    for _ in range(20):
+    while not await host.hub.is_idle():
         await asyncio.sleep(0)
     assert clock.next_sleeper() == now + timedelta(seconds=10)
 

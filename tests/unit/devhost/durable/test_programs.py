@@ -156,8 +156,12 @@ def interpret(context: df.DurableOrchestrationContext):
         elif kind == "gather":
             children = new(item[1])
             try:
-                seen.append([value_of(child) if hasattr(child, "result") else child
-                             for child in (yield context.task_all(children))])
+                seen.append(
+                    [
+                        value_of(child) if hasattr(child, "result") else child
+                        for child in (yield context.task_all(children))
+                    ]
+                )
             except Exception:
                 seen.append("failed")
             left = left + children

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -50,6 +51,25 @@ async def test_an_event_beats_a_long_timer_at_once(path: Path) -> None:
         # The SDK does not say that the leg is cancelled: the instance ends when it has fired (durable.md §2.2).
         await bench.advance(days=6)
         assert await bench.output(instance_id) == "Hello approved!"
+
+
+async def test_the_clock_knows_of_a_timer_all_the_while_that_its_hub_is_idle(path: Path) -> None:
+    """Otherwise, time that passes at the wrong moment passes the timer by."""
+
+    def orchestrator(context):
+        yield context.create_timer(context.current_utc_datetime + timedelta(hours=context.get_input()))
+
+    async with Bench(path, SdkWorker(orchestrator)) as bench:
+        for hours in (3, 2, 1):
+            await bench.start("orchestrator", hours)
+            await bench.drain()
+            due = bench.clock.next_sleeper()
+            assert timedelta(hours=hours - 1) < due - bench.clock.now() <= timedelta(hours=hours)
+            # As when another process has written to the hub's file.
+            bench.hub._watch.look()
+            for _ in range(20):
+                await asyncio.sleep(0)
+                assert bench.clock.next_sleeper() == due
 
 
 @pytest.mark.parametrize("cancel", [True, False])
