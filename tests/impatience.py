@@ -14,7 +14,7 @@ import httpx
 import pytest
 from azure.servicebus import _servicebus_receiver, _servicebus_sender, _session_browser
 from azure.servicebus._pyamqp import client
-from azure.servicebus._pyamqp.aio import _client_async
+from azure.servicebus._pyamqp.aio import _client_async, _transport_async
 from azure.servicebus.aio import _servicebus_receiver_async, _servicebus_sender_async, _session_browser_async
 
 NAPS = {0.05: 0.001, 1: 0.05}
@@ -47,7 +47,16 @@ def without_naps() -> Iterator[None]:
 
 @contextmanager
 def with_certificates_read_once() -> Iterator[None]:
-    """Each client of httpx, so each `httpx.get`, would read all trusted certificates: 20 ms, for plain HTTP too."""
+    """Each client of httpx, so each `httpx.get`, would read all trusted certificates: 20 ms, for plain HTTP too.
+
+    The Service Bus client does so for each connection, and then makes no use of them if it is a plain one.
+    """
+    with_tls = _transport_async.AsyncTransport._build_ssl_opts
+
+    def build(transport: _transport_async.AsyncTransport, options: Any) -> Any:
+        return with_tls(transport, options) if transport._use_tls else None
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(httpx._transports.default, "create_ssl_context", functools.cache(httpx.create_ssl_context))
+        patch.setattr(_transport_async.AsyncTransport, "_build_ssl_opts", build)
         yield
