@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devhost import __version__, banner, logs
+from devhost.app import DEFAULT_PORT
 from devhost.errors import DevhostError
 from devhost.extension_options import check_extension_options
-from devhost.host import DEFAULT_PORT, Host
+from devhost.host import Host
 from devhost.host_options import HostOptions
 from devhost.local_settings import read_local_settings
 from devhost.script_root import find_script_root

@@ -1,4 +1,4 @@
-"""The host: it composes settings, functions, listeners, the Durable extension and the HTTP server, and runs them."""
+"""The host: it composes an app's functions, listeners, the Durable extension and the HTTP server, and runs them."""
 
 from __future__ import annotations
 
@@ -16,25 +16,18 @@ from uuid import uuid4
 
 from azure.functions.meta import Datum
 
+from devhost.app import App
 from devhost.errors import DevhostError, FunctionLoadError
 from devhost.extension_options import check_extension_options
 from devhost.functions import Function
-from devhost.host_id import HOST_ID_SETTING, local_host_id
-from devhost.host_json import HostJson
 from devhost.host_options import HostOptions
-from devhost.http.cors import Cors
 from devhost.http.keys import Keys
 from devhost.http.server import HttpServer, bind
-from devhost.indexer import index
 from devhost.invocation import InvocationRecord, TriggerData
 from devhost.invoker import Invoker
 from devhost.listeners import LISTENERS, Listener, create_listener
-from devhost.loader import load_functions
-from devhost.local_settings import LocalSettings, read_local_settings
 from devhost.outages import Outages
-from devhost.script_root import app_environment
 from devhost.services import check_services
-from devhost.settings import Settings, effective_values
 
 if TYPE_CHECKING:
     from devhost.durable import DurableExtension
@@ -42,47 +35,33 @@ if TYPE_CHECKING:
     from devhost.service_bus_connections import ServiceBusConnections
     from devhost.storage import StorageAccounts
 
-DEFAULT_PORT = 7071
 _LAST_WORDS = 1.0
 _IDLE_LOOK = 0.005
 _NO_FUNCTIONS = "Register functions on the app in function_app.py, by decorators or with app.register_functions(...)."
 _log = logging.getLogger("devhost.host")
 
 
-class Host:
+class Host(App):
     """One function app, running. Listeners, bindings and the Durable extension use what is public here."""
 
     def __init__(self, script_root: Path, options: HostOptions | None = None) -> None:
-        self.script_root = script_root.resolve()
-        self.options = options or HostOptions()
+        super().__init__(script_root, options)
         self.clock = self.options.clock
         self.outages = Outages()
-        self.functions: dict[str, Function] = {}
-        self.errors: list[FunctionLoadError] = []
-        """Functions that could not be loaded."""
         self.faults: list[BaseException] = []
         """What failed() was told."""
         self.observers: list[Callable[[InvocationRecord], None]] = []
         """Told of each attempt that ends, from the first one on."""
         self.state = "Default"
-        self.id = local_host_id(self.script_root)
         self.instance_id = uuid4().hex
         self.durable: DurableExtension | None = None
         self.paused = False
         """Whether listeners were stopped on request, by the admin API's drain."""
-        self.settings: Settings
-        self.json: HostJson
         self.invoker: Invoker
         self.keys: Keys | None = None
-        self.port = 0
-        self.address = ""
-        self._local = LocalSettings()
-        self.on_configured: Callable[[], None] = lambda: None
-        """Called once host.json has been read, before the app is imported."""
         self._began = time.monotonic()
         self._server: HttpServer | None = None
         self._listeners: list[Listener] = []
-        self._environment = contextlib.ExitStack()
 
     # What starts and stops it
 
@@ -120,47 +99,11 @@ class Host:
             from devhost.durable import DurableExtension
 
             self.durable = DurableExtension(self, self.task_hub)
-        self._server = HttpServer(self, listening, self._cors(), self.keys)
+        self._server = HttpServer(self, listening, self.cors(), self.keys)
         await self._server.start()
         if self.durable is not None:
             await self.durable.start()
         await self._start_listeners()
-
-    def read_settings(self) -> None:
-        """Read local.settings.json and settle the address. Raises LocalSettingsError."""
-        local = read_local_settings(self.script_root) if self.options.use_local_settings else None
-        self._local = local or LocalSettings()
-        given, local = self.options, self._local
-        self.port = given.port if given.port is not None else local.port or DEFAULT_PORT
-        self.address = given.address or str(local.host.get("LocalHttpAddress", "127.0.0.1"))
-
-    def configure(self) -> dict[str, str]:
-        """Settle the settings, which it returns, and read host.json. Raises DevhostError."""
-        values = effective_values(self._local, os.environ, {**self._own_settings(), **self.options.settings})
-        self.settings = Settings(values, self.script_root)
-        self.id = (self.settings.get(HOST_ID_SETTING) or self.id).lower()
-        self.json = HostJson.load(self.script_root, self.settings)
-        return values
-
-    def load(self) -> None:
-        """Read host.json, import the app, index its functions. Raises DevhostError; close() undoes it."""
-        values = self.configure()
-        self.on_configured()
-        self._environment.enter_context(app_environment(self.script_root, values))
-        found = load_functions(self.script_root, os.environ)
-        allowed = self.options.functions or self.json.allowed_functions
-        indexed = index(found, self.settings, self.json, allowed)
-        self.functions, self.errors = indexed.functions, indexed.errors
-        unknown = {name.lower() for name in allowed or ()} - {source.get_function_name().lower() for source in found}
-        if unknown:
-            raise DevhostError(
-                f"The app has no function named {', '.join(sorted(unknown))}.",
-                f"It has: {', '.join(sorted(source.get_function_name() for source in found))}.",
-            )
-
-    def close(self) -> None:
-        """Give the process its environment, cwd and sys.path back. stop() does it too."""
-        self._environment.close()
 
     async def stop(self, grace: float = 30.0) -> bool:
         """Take no more work, let what runs end within `grace` seconds, hand the rest back. True: all of it ended."""
@@ -264,20 +207,6 @@ class Host:
 
         return ServiceBusConnections(self.settings)
 
-    @property
-    def origin(self) -> str:
-        """Where the host is reached: `http://localhost:7071`."""
-        return f"http://localhost:{self.port}"
-
-    @property
-    def task_hub(self) -> Path:
-        """The Durable task hub's file."""
-        configured = self.options.task_hub or self.settings.get("DEVHOST_TASK_HUB")
-        if configured:
-            return Path(configured)
-        name = self.json.extension("durableTask").get("hubName") or self.settings.get("WEBSITE_SITE_NAME")
-        return self.script_root / ".devhost" / f"{self.settings.resolve(name or 'TestHubName')}.sqlite3"
-
     # What its faces show
 
     @property
@@ -300,38 +229,7 @@ class Host:
         """The timers that another host of the app runs at the moment."""
         return [each.function.name for each in self._listeners if getattr(each, "runs_elsewhere", False)]
 
-    def url_of(self, function: Function) -> str | None:
-        """The address of an HTTP function, its template shown as it is written; None for other functions."""
-        if function.trigger.type != "httpTrigger":
-            return None
-        parts = (self.json.route_prefix, function.trigger.properties.get("route") or function.name)
-        return "/".join([self.origin, *(part.strip("/") for part in parts if part)])
-
     # Steps
-
-    def _own_settings(self) -> dict[str, str]:
-        return {
-            "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
-            "AzureWebJobsScriptRoot": str(self.script_root),
-            "WEBSITE_HOSTNAME": f"localhost:{self.port}",
-            "FUNCTIONS_WORKER_RUNTIME": "python",
-        }
-
-    def _cors(self) -> Cors:
-        host = self._local.host
-        credentials = self.options.cors_credentials
-        return Cors.parse(
-            self.options.cors if self.options.cors is not None else host.get("CORS"),
-            credentials if credentials is not None else bool(host.get("CORSCredentials", False)),
-        )
-
-    @property
-    def needs_durable(self) -> bool:
-        """Whether a function is a durable one or has a durable client."""
-        return any(
-            function.is_durable or any(binding.type == "durableClient" for binding in function.inputs)
-            for function in self.functions.values()
-        )
 
     def _prepare_functions(self) -> None:
         """Make what each function needs for its calls; one that cannot have it is left out, as in indexing."""
