@@ -19,6 +19,7 @@ from jobs import (
     dead_letters,
     delay,
     ending,
+    import_hand_over,
     instances,
     job_message,
     ledger,
@@ -289,8 +290,9 @@ async def _start_again(envelope: Envelope, entry: Entry, durable: DurableOrchest
     if entry.job.claim:
         envelope = envelope.model_copy(update={"input": await claim_check.read(entry.job.claim)})
     job = parse(envelope)
-    if entry.job.not_before and not entry.held_until and (turn := pacing.take_turn(job)):
-        # Many may have waited for the same moment.
+    has_pace = entry.held_until is not None or envelope.hand_over == import_hand_over.HAND_OVER
+    if not has_pace and (turn := pacing.take_turn(job)):
+        # Many may have waited for the same moment, or have been replayed at once.
         held = await ledger.merge(entry.job, entry.tag, {"heldUntil": turn})
         if held and await pacing.hold_back(entry.job, turn, await _hand_over(job, entry.job)):
             return

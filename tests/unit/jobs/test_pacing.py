@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from jobs import cancellation, clock, intake, ledger, pacing, status, stragglers
+from jobs import cancellation, claim_check, clock, import_hand_over, intake, ledger, pacing, status, stragglers
 from jobs.clients import clients
 from jobs.intake import BusDelivery
 from jobs.job import open_envelope, parse
@@ -215,6 +215,25 @@ async def test_those_that_waited_for_the_same_moment_are_spread_as_well(burst, t
     await burst.deliver()
     assert [burst.has_begun(id) for id in ids] == [True, True, False, False, True]
     assert burst.waits() == [601, 602]
+    await burst.deliver()
+    assert all(map(burst.has_begun, ids)) and burst.waits() == []
+
+
+async def test_those_that_are_replayed_at_once_are_spread_as_well_and_imported_ones_are_not(burst, time):
+    ids = [await burst.submit() for _ in range(2)]
+    time.after(600)
+    for number, hand_over in enumerate(("a-replay", "a-replay", "a-replay", import_hand_over.HAND_OVER)):
+        ids.append(burst.fields()["id"])
+        submitted = parse(open_envelope(burst.fields(ids[-1])))
+        await ledger.submit(submitted.ref, submitted.digest)
+        await claim_check.write(submitted.claim, submitted.content)
+        message = json.dumps({"kind": "order", "id": ids[-1], "handOver": hand_over}).encode()
+        delivery = Delivery("jobs", f"m-{number}", attempt=1, is_last=False)
+        await intake.receive(message, delivery, burst.durable)
+    assert [burst.has_begun(id) for id in ids[2:]] == [True, True, False, True]
+    assert burst.waits() == [601]
+    shown = await status.read("order", ids[-2], burst.durable)
+    assert shown["heldUntil"] == "2026-12-01T12:10:01.000000Z"
     await burst.deliver()
     assert all(map(burst.has_begun, ids)) and burst.waits() == []
 
