@@ -46,6 +46,7 @@ const jobs = {
     this.found = listed.map((job) => live.get(keyOf(job)) ?? job);
     this.isMore = listed.length >= this.top;
     this.cutAt = answer.isCut ? answer.since : null;
+    this.damaged = answer.damaged ?? [];
     for (const job of this.found) tellEnd(job);
   },
 
@@ -74,7 +75,8 @@ function searched(job) {
 
 function summary(found, shown, text) {
   const cut = jobs.cutAt ? [`only those since ${moment(jobs.cutAt)}: there are too many`] : [];
-  if (found.length < 2) return cut.join("");
+  if (jobs.damaged?.length) cut.push(`cannot be read: ${jobs.damaged.slice(0, 5).join(", ")}`);
+  if (found.length < 2) return cut.join(" · ");
   const counts = new Map();
   for (const job of shown) counts.set(job.status, (counts.get(job.status) ?? 0) + 1);
   const parts = [...counts].map(([status, count]) => `${count} ${status.toLowerCase()}`);

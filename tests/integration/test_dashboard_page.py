@@ -127,12 +127,13 @@ def test_what_is_hostile_is_text(host, visit):
         ("/queues", ("queues",)),
     ):
         host.answers[f"GET {path}"] = {name: [each[name] for each in said] for name in names}
+    host.answers["GET /jobs"]["damaged"] = ["order/<b>unreadable</b>"]
     seen = visit(host)
     shown = [text[:20] for text in ATTACKS]
     shown[3] = "⟨U+202E⟩gnp.exe⟨U+2066⟩ ⟨U+0000⟩"
     for tab in reversed(TABS):
         seen.open_tab(tab)
-        seen.page.wait_for_function(SHOWS, arg=shown)
+        seen.page.wait_for_function(SHOWS, arg=[*shown, "order/<b>unreadable</b>"] if tab == "Jobs" else shown)
         seen.assert_fits()
         if tab == "Dead letters":
             for number, text in enumerate(shown):
