@@ -51,6 +51,18 @@ def test_each_chunk_has_its_own_and_says_what_has_not_begun():
     assert matched("aBc", "aBxxx") == [[], [], []]
 
 
+def test_a_line_of_which_only_that_it_was_ordered_is_known_counts_as_ordered():
+    """Also when what is on it is ordered as another line, which has its own row."""
+    earlier = Earlier()
+    earlier.know(1, None, is_gone=True)
+    earlier.know(2, b"\1", is_gone=True)
+    earlier.know(4, b"\2", is_gone=True)
+    earlier.see([(1, "01"), (2, "01"), (3, "01"), (4, "03")])
+    assert earlier.by_chunk([Chunk(0, 0, 1, 0, 4)]) == [
+        [Was(1, 1, False, False), Was(2, 2, False, False), Was(3, 2, True, False), Was(4, 4, False, False, True)]
+    ]
+
+
 TEXTS = st.text("abc ", max_size=12)
 
 
