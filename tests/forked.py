@@ -21,13 +21,24 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+import PIL
+
 from demo.processes import ROOT, Process
 
 # Nothing of the app's own: its modules may read settings when they are imported.
 LIBRARIES = [
     "tests.forked",
     "devhost.cli",
+    "devhost.bindings.durable_client",
+    "devhost.durable.extension",
+    "devhost.listeners.blob",
+    "devhost.listeners.blob_triggers",
+    "devhost.listeners.queue",
+    "devhost.listeners.service_bus",
+    "devhost.listeners.timer",
+    "devhost.servicebus.admin_api",
     "devhost.servicebus.in_process",
+    "devhost.servicebus.sqlite_store",
     "azure.data.tables.aio",
     "azure.durable_functions",
     "azure.functions",
@@ -36,18 +47,21 @@ LIBRARIES = [
     "azure.storage.blob.aio",
     "azure.storage.queue.aio",
     "azurefunctions.extensions.bindings.blob",
-    "azurefunctions.extensions.bindings.servicebus",
     "aiosmtplib",
     "httpx",
     "itsdangerous",
     "pydantic.alias_generators",
     "pydantic.main",
     "pydantic.type_adapter",
+    "pydantic.types",
     "standardwebhooks",
     "PIL.ImageCms",
     "PIL.ImageFile",
     "PIL.ImageOps",
     "PIL.ImageSequence",
+    # A worker knows every format of pictures.
+    *(f"PIL.{name}" for name in PIL._plugins),
+    "tzdata.zoneinfo",
 ]
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(LIBRARIES)
