@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 
 from activities import retention
 from jobs import (
@@ -175,6 +176,15 @@ async def test_a_job_that_could_not_be_undone_stays(durable):
     assert await is_there(job)
 
 
+async def test_a_job_whose_row_is_damaged_stays_and_the_others_go(durable):
+    damaged, old = [await ended(durable, "Completed", 400 * DAY) for _ in range(2)]
+    keys = {"PartitionKey": damaged.kind, "RowKey": damaged.id}
+    await ledger.table().update_entity({**keys, "result": "{"})
+    assert (await clean_up("jobs", durable))["kept"]["damaged"] >= 1
+    await ledger.table().update_entity({**keys, "result": "{}"})
+    assert (await is_there(damaged), await is_there(old)) == (True, False)
+
+
 async def test_files_and_addresses_go_with_their_job_and_no_other(durable):
     order = await ended(durable, "Completed", 31 * DAY)
     report = await ended(durable, "Completed", 31 * DAY, kind="sales-report", run=2)
@@ -241,6 +251,23 @@ async def test_one_call_goes_through_many_pages(durable, monkeypatch):
         await clients().table("alerts").create_entity(row)
     assert (await clean_up("alerts", durable))["calls"] == 1
     assert await _keys("alerts", name) == []
+
+
+async def test_a_page_that_fails_takes_nothing_from_the_count_of_those_before_it(durable, monkeypatch):
+    pages = []
+
+    async def erase(name, eraser, known, continuation):
+        pages.append(continuation)
+        if pages == [None, 2] or pages[3:] == [None]:
+            raise HttpResponseError("not now")
+        eraser.counts["rows"] += 1
+        return None if continuation else 2
+
+    monkeypatch.setattr(old_rows, "erase", erase)
+    found = await clean_up("alerts", durable)
+    assert (found["counts"], found["calls"], pages) == ({"rows": 2}, 2, [None, 2, 2])
+    with pytest.raises(HttpResponseError):
+        await clean_up("alerts", durable)
 
 
 @pytest.fixture
