@@ -34,11 +34,17 @@ async def erase(call: Call, durable: df.DurableOrchestrationClient) -> dict[str,
     """
     eraser = Eraser(dry_run=call.input["dryRun"])
     part, continuation = call.input["part"], call.input["continuation"]
-    known, began = ages(), time.monotonic()
-    while True:
-        continuation = await _erase_page(part, eraser, known, continuation, durable)
-        if continuation is None or time.monotonic() - began > LONGEST:
-            return {"counts": +eraser.counts, "kept": +eraser.kept, "next": continuation, "also": ALSO}
+    known, began, is_first = ages(), time.monotonic(), True
+    while is_first or continuation is not None and time.monotonic() - began < LONGEST:
+        try:
+            continuation = await _erase_page(part, eraser, known, continuation, durable)
+        except Exception:
+            if is_first:
+                raise
+            # What was done is told; the next call begins with this page, and its failure is that call's.
+            break
+        is_first = False
+    return {"counts": +eraser.counts, "kept": +eraser.kept, "next": continuation, "also": ALSO}
 
 
 async def _erase_page(
