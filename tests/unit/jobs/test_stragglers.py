@@ -165,8 +165,8 @@ async def damaged(rows):
 
 async def test_a_damaged_row_costs_only_itself_and_is_named(rows, durable, damaged, monkeypatch):
     monkeypatch.setattr(finishing, "MOST_NAMED", 1000)
-    future = ledger.written(clock.now() + timedelta(hours=2))
-    named = {await damaged(timedelta(hours=2), **column) for column in ({"attempt": "?"}, {"submittedAt": future})}
+    early = {"state": "Pending", "submittedAt": ledger.written(clock.now() + timedelta(hours=2))}
+    named = {await damaged(timedelta(hours=2), **column) for column in ({"attempt": "?"}, early)}
     overdue, stopped = [await rows.put(timedelta(hours=2), state="Running") for _ in range(2)]
     durable.statuses = {f"{rows.kind}-{id}": {"runtimeStatus": "Running"} for id in (overdue, stopped)}
     durable.statuses[f"{rows.kind}-{stopped}"] = {"runtimeStatus": "Failed", "input": "{ no JSON"}
