@@ -118,10 +118,7 @@ class Finisher:
                 if hindrance is None:
                     hindrance = self.hindrances[what] = Hindrance(type(error).__name__)
                     telemetry.watch_failed(f"{what} of {entry.job.kind}/{entry.job.id}", error)
-                is_away = isinstance(
-                    error, ServiceBusUnavailableError | SettingMissingError | AzureError | DurableUnavailableError
-                )
-                hindrance.is_over = is_away or hindrance.left.count + 1 >= MOST_FAILURES
+                hindrance.is_over = isinstance(error, AWAY) or hindrance.left.count + 1 >= MOST_FAILURES
         hindrance.left.add(f"{entry.job.kind}/{entry.job.id}")
         return False
 

@@ -86,7 +86,8 @@ async def run(durable: DurableOrchestrationClient) -> None:
 async def watch(unhurried: timedelta = UNHURRIED, *, durable: DurableOrchestrationClient | None = None) -> Report:
     """Finish what was left half done, look at everything once, and settle the alerts.
 
-    It takes some thirty requests to storage and six to the Service Bus, however many jobs and dead letters there are.
+    It takes some thirty requests to storage and six to the Service Bus, however many jobs and dead letters there are,
+    besides what is finished; and one to Durable for each job that has not ended, eighty at most.
     `durable`: without it nothing is known of orchestrations that have stopped.
     """
     current = Watch()
