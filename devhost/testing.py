@@ -36,7 +36,7 @@ _POLLING = {
     "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1000000",
     "AzureFunctionsJobHost__extensions__serviceBus__sessionIdleTimeout": "00:00:00.2000000",
 }
-_REQUEST_SECONDS = 60.0
+_REQUEST_SECONDS = 120.0
 
 
 class _Loop:
@@ -188,7 +188,7 @@ class TestHost:
         """Call a function, or coroutine function, on the host's loop, and return its result."""
         return asyncio.run_coroutine_threadsafe(_await(function, arguments), self._loop).result()
 
-    def drain(self, timeout: float = 60.0) -> None:
+    def drain(self, timeout: float = 120.0) -> None:
         """Wait until all is idle: queues empty, no invocation running, no orchestration with something to do.
 
         Timers that are not due do not count. Hosts that share this one's clock are waited for as well, since they may
@@ -205,7 +205,7 @@ class TestHost:
             raise TimeoutError(f"not idle after {timeout:g} s; running: {running or 'no invocation'}") from None
         _raise_faults(hosts)
 
-    def advance(self, span: timedelta | None = None, *, timeout: float = 60.0, **parts: float) -> None:
+    def advance(self, span: timedelta | None = None, *, timeout: float = 120.0, **parts: float) -> None:
         """Let virtual time pass: `advance(days=30)`. Every timer on the way fires at its time, and its work is done.
 
         That goes for all hosts that share the clock. Raises what drain() raises, for each of its waits.

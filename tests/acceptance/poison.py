@@ -142,13 +142,13 @@ def ordering(load: Load, host: HostProcess) -> Iterator[None]:
         def accepted() -> bool:
             headers = {"Idempotency-Key": id}
             try:
-                answer = httpx.post(f"{host.url}/api/jobs/order", json=input, headers=headers, timeout=10)
+                answer = httpx.post(f"{host.url}/api/jobs/order", json=input, headers=headers, timeout=30)
             except httpx.TransportError:
                 time.sleep(0.1)
                 return False
             return answer.status_code in (200, 202)
 
-        wait_until(accepted, f"order {id} is accepted", seconds=90)
+        wait_until(accepted, f"order {id} is accepted", seconds=400)
 
     with ThreadPoolExecutor(2) as pool:
         pending = [pool.submit(submit, id, input) for id, input in load.orders()]

@@ -24,7 +24,7 @@ from tests.forked import ForkedProcess
 Value = TypeVar("Value")
 
 
-def wait_until(condition: Callable[[], Value], what: str, seconds: float = 60.0, pause: float = 0.02) -> Value:
+def wait_until(condition: Callable[[], Value], what: str, seconds: float = 200.0, pause: float = 0.02) -> Value:
     """Poll `condition` until it returns something true, and return that. AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -57,7 +57,7 @@ class Killable:
         return self
 
     def wait_ready(self) -> Self:
-        self.process.wait_until(self.is_ready)
+        self.process.wait_until(self.is_ready, seconds=200.0)
         return self
 
     def is_ready(self) -> bool:
@@ -92,7 +92,7 @@ class HostProcess(Killable):
 
     def is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/admin/host/status", timeout=5).json()["state"] == "Running"
+            return httpx.get(f"{self.url}/admin/host/status", timeout=30).json()["state"] == "Running"
         except httpx.TransportError:
             return False
 

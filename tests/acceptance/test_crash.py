@@ -58,7 +58,7 @@ def test_kill_9_at_30_instants(shop_settings, stock, sandbox, tmp_path):
         def have_ended() -> bool:
             return completed(shop_settings, seed) == ORDERS
 
-        wait_until(have_ended, f"every order ends (seed {seed})", seconds=90, pause=0.2)
+        wait_until(have_ended, f"every order ends (seed {seed})", seconds=250, pause=0.2)
         answers = {id: httpx.get(f"{host.url}/api/jobs/order/{id}", timeout=30) for id in ids}
         assert {id: answer.json()["status"] for id, answer in answers.items()} == dict.fromkeys(ids, "Completed")
 

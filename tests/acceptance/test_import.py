@@ -62,7 +62,7 @@ class Seen:
             return [dict(row) for row in service.get_table_client("jobs").query_entities(query)]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_one_of_two_hosts_is_killed_ten_times(sandbox, tmp_path):
     seed = random.randrange(10**6)
     print(f"seed {seed}")

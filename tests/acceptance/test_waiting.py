@@ -26,7 +26,7 @@ ESCALATING = {"APPROVAL_REMINDER": "600", "APPROVAL_ESCALATION": "8"}
 DELAY = timedelta(seconds=18)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_whatever_waits_outlives_its_host(sandbox, tmp_path):
     receiver = Receiver(SECRET)
     # An Azurite of its own: the watchdog would look after the jobs of other tests.

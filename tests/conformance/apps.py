@@ -62,7 +62,7 @@ def serve(devhost_host, folder, source, *, settings=None, options=None, **given)
     return devhost_host(write_app(folder, source, **given), settings=settings or {}, **(options or {}))
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=100.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -46,7 +46,7 @@ class BareHost:
     async def drain(self) -> None:
         """Return when nothing runs and nothing waits to be run, at two looks, as for a whole host."""
         looks = 0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while looks < 2:
                 looks = looks + 1 if all([await listener.is_idle() for listener in self.listeners]) else 0
                 await asyncio.sleep(0.01)

@@ -172,7 +172,7 @@ class Bus:
 
     async def until_peeked(self, entity: str, count: int, **options: Any) -> list[ServiceBusReceivedMessage]:
         """Wait until the entity holds `count` messages, and peek them. Raises TimeoutError."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             while len(found := await self.peek(entity, **options)) != count:
                 await asyncio.sleep(0.02)
         return found

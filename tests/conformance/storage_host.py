@@ -62,6 +62,6 @@ def new_name(prefix: str = "q") -> str:
 
 async def until(condition: Callable[[], Any]) -> None:
     """Return when the condition holds; fails after 30 s."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while not condition():
             await asyncio.sleep(0.01)

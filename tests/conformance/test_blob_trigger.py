@@ -249,7 +249,7 @@ async def test_a_blob_that_is_gone_or_changed_before_its_turn_is_dropped(azurite
         await container.put("deleted")
         await container.put("changed", b"old")
         queue = host.queue(f"azure-webjobs-blobtrigger-{host.id}")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             while await queue.approximate_count() < 3:
                 await asyncio.sleep(0.02)
         await container.client.delete_blob("deleted")
@@ -267,7 +267,7 @@ async def test_messages_that_are_for_nobody_are_dropped_and_broken_ones_poisoned
         strange = {"FunctionId": "Host.Functions.gone", "ContainerName": container.name, "BlobName": "a", "ETag": "1"}
         await host.put(queue.name, json.dumps(strange).encode())
         await host.put(queue.name, f'{{"ContainerName": "{container.name}"}}'.encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             while await queue.approximate_count():
                 await asyncio.sleep(0.02)
         assert await poisoned(host, container.name) == [{"ContainerName": container.name}]
@@ -279,7 +279,7 @@ async def test_a_blob_that_cannot_be_read_fails_as_a_run_does(azurite, container
         refused = f"{container.name}_"
         message = {"FunctionId": "Host.Functions.work", "ContainerName": refused, "BlobName": "a", "ETag": '"1"'}
         await host.put(f"azure-webjobs-blobtrigger-{host.id}", json.dumps(message).encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             while not await poisoned(host, refused):
                 await asyncio.sleep(0.02)
         assert host.records == []

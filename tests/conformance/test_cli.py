@@ -95,7 +95,7 @@ class Started:
 
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        code = self.process.wait(20)
+        code = self.process.wait(100)
         self.wait_for(r"\(end\)")
         return code
 
@@ -262,10 +262,10 @@ def test_new_connections_are_refused_while_it_drains(start):
             pass  # it came between the word and the deed
         return False
 
-    wait_until(is_refused, "the door is closed", seconds=5)
+    wait_until(is_refused, "the door is closed")
     assert thread.is_alive(), "the door was closed only when all was done"
     thread.join()
-    assert host.process.wait(20) == 0
+    assert host.process.wait(100) == 0
 
 
 @pytest.mark.parametrize("name", ["slow", "slow_async"])

@@ -155,7 +155,7 @@ async def test_a_stop_that_finds_nothing_to_do_is_prompt(service_bus):
         await host.drain()
         began = time.monotonic()
         await asyncio.gather(*(listener.stop() for listener in host.listeners))
-        assert time.monotonic() - began < 5, "it does not sit a blocked receive out, which takes a minute"
+        assert time.monotonic() - began < 30, "it does not sit a blocked receive out, which takes a minute"
 
 
 async def test_the_bus_may_go_away_and_come_back(tmp_path, caplog):

@@ -167,7 +167,7 @@ def browser() -> Iterator[Browser]:
     """Chromium. It ends with the module, since Playwright holds the thread's event loop for as long."""
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=20_000)  # a busy machine is no fault of the page
+    expect.set_options(timeout=60_000)  # a busy machine is no fault of the page
     executable = shutil.which("chromium")
     if executable is None:
         if os.environ.get("CI"):

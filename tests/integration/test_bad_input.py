@@ -120,7 +120,7 @@ def test_any_body_posted_is_answered(shop, kind, body, identifier):
 def test_any_path_is_answered_without_a_fault(shop, method, target, tail):
     """Raw bytes on the socket, since HTTP clients tidy a path up before they send it."""
     path = f"/api/jobs/order/{target}{tail}".encode("utf-8", "surrogatepass").replace(b"\r", b"").replace(b"\n", b"")
-    with socket.create_connection((shop.host, shop.port), timeout=20) as connection:
+    with socket.create_connection((shop.host, shop.port), timeout=100) as connection:
         connection.sendall(
             method.encode()
             + b" "

@@ -120,7 +120,7 @@ def halfway(monkeypatch) -> Callable[..., str]:
 
         monkeypatch.setattr(app, "take_chunk", hold)
         id = there.begin(there.upload(table(row(f"c{number}", there.jobs.sku) for number in range(200)), name))
-        assert held.wait(30)
+        assert held.wait(100)
         act(id)
         go_on.set()
         there.shop.drain()

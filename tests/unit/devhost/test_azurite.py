@@ -65,7 +65,7 @@ def test_it_does_not_outlive_a_parent_that_is_killed():
         pid = int(parent.stdout.readline())
         assert is_running(pid)
         parent.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while is_running(pid):
         assert time.monotonic() < deadline, "Azurite is still there"
         time.sleep(0.02)

@@ -30,7 +30,7 @@ def settings_for(receiver: Receiver) -> dict[str, str]:
         "AzureWebJobsServiceBus": "Endpoint=sb://127.0.0.1:1;UseDevelopmentEmulator=true;",
         "WEBHOOK_SECRET": SECRET,
         "CALLBACK_ALLOWED_HOSTS": f"127.0.0.1:{receiver.port}",
-        "CALLBACK_TIMEOUT": "0.2",
+        "CALLBACK_TIMEOUT": "2",
         "DELIVERY_FIRST_PAUSE": "1",
     }
 

@@ -62,7 +62,7 @@ def send_mail(
     if correlation_id:
         message["X-Correlation-ID"] = correlation_id
     message.set_content(text)
-    with smtplib.SMTP(sandbox.smtp_host, sandbox.smtp_port, timeout=10) as smtp:
+    with smtplib.SMTP(sandbox.smtp_host, sandbox.smtp_port, timeout=100) as smtp:
         smtp.send_message(message)
 
 

@@ -44,7 +44,7 @@ class Host:
         self.activities_waiting += 1
 
     async def until_ready(self, instance_id: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(100):
             while instance_id not in self.ready:
                 await asyncio.sleep(0.001)
 

@@ -64,7 +64,7 @@ async def test_a_transaction_that_fails_is_told_and_tried_again(path: Path, monk
     ids = [await bench.start("chain") for _ in range(10)]
     failing = FailingDatabase(bench.hub._database, random.Random(1))
     bench.hub._writer._database = failing
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         for instance_id in ids:
             while not (await bench.view(instance_id)).instance.status.is_final:
                 await asyncio.sleep(0.005)
@@ -92,7 +92,7 @@ async def test_hosts_of_one_process_share_the_work(path: Path) -> None:
         Bench(path, workers[1], clock, max_concurrent_activities=3) as second,
     ):
         instance_id = await first.start("orchestrator")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             while [worker.running for worker in workers] != [3, 3]:
                 await asyncio.sleep(0.001)
         release.set()

@@ -154,6 +154,6 @@ class FakeHost:
 
 async def until(condition: Callable[[], Any]) -> None:
     """Return when the condition holds; the test's own timeout ends a vain wait."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while not condition():
             await asyncio.sleep(0.005)

@@ -338,7 +338,7 @@ async def test_it_is_idle_only_when_nothing_runs_and_nothing_waits():
     assert not await listener.is_idle()
     release.set()
     await until(lambda: not queue.messages)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(100):
         while not await listener.is_idle():
             await asyncio.sleep(0.01)
     await listener.stop()

@@ -38,9 +38,7 @@ class Bus:
 
     def __init__(self, *arguments: object) -> None:
         command = [sys.executable, "-m", "devhost.servicebus", *map(str, arguments)]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def __enter__(self) -> Bus:
         self.ready = json.loads(self.process.stdout.readline())
@@ -54,7 +52,7 @@ class Bus:
     def end(self, number: signal.Signals = signal.SIGTERM) -> str:
         """Stop it by a signal, and return what it said on stderr."""
         self.process.send_signal(number)
-        error = self.process.communicate(timeout=20)[1]
+        error = self.process.communicate(timeout=100)[1]
         assert self.process.returncode == 0, error
         return error
 
@@ -66,7 +64,7 @@ class Bus:
 def refused(*arguments: object) -> tuple[int, str]:
     """Exit code and stderr of a bus that does not start."""
     command = [sys.executable, "-m", "devhost.servicebus", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr
