@@ -85,7 +85,7 @@ class Dashboard:
         self._keys: list[str] = []
         self._context = browser.new_context(**{"viewport": WIDE, "reduced_motion": "reduce", **options})
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)
         self.page.on("request", lambda request: self.requests.append(request))
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
