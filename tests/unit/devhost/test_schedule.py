@@ -154,8 +154,10 @@ def test_the_search_finds_what_a_walk_over_every_minute_finds(text, around, minu
     expected = walk(text, start, 36 * 60)[:200]
     assume(expected)
     fields = text.split()
-    # The real host's slips, which have a test of their own.
-    assume(around is not AUTUMN or not is_run(fields) or admits(fields[2], 3))
+    # Where an interval does not go on from the repeated hour into the next, the real host slips: see the test of that.
+    goes_on = admits(fields[2], 3) and admits(fields[3], 25) and admits(fields[5], 0)
+    begins_there = 0 < minutes_before <= 60 and not admits(fields[2], 2)
+    assume(around is not AUTUMN or not is_run(fields) or (goes_on and not begins_there))
     assert occurrences(read_schedule(text, BERLIN), start, len(expected)) == expected
 
 
