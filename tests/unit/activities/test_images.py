@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import multiprocessing
 import re
 import struct
@@ -147,7 +148,11 @@ def test_a_photo_that_is_reduced_in_parts_looks_as_if_it_was_not(mode, monkeypat
     wave = Image.radial_gradient("L").resize((1300, 651))
     whole = (Image.merge("RGBA", (wave, wave, wave, wave)) if mode == "RGBA" else wave).convert(mode)
     monkeypatch.setattr(image_bounds, "AT_ONCE", 50_000)
-    parts = images._reduced(whole, (320, 160))
+    copied, convert = [0], Image.Image.convert
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "convert", lambda it, *how: copied.append(math.prod(it.size)) or convert(it, *how))
+        parts = images._reduced(whole, (320, 160))
+    assert max(copied) < math.prod(whole.size) / 2
     monkeypatch.setattr(image_bounds, "AT_ONCE", whole.width * 652)
     assert ImageChops.difference(images._reduced(whole, (320, 160)), parts).getbbox() is None
     plain = whole if mode in ("L", "RGB", "RGBA", "CMYK") else images._conversion(whole)(whole)
