@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from azure.data.tables import TableClient, TableServiceClient
 from azure.storage.queue import QueueServiceClient
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 
 from sandbox.in_process import Sandbox
 from tests.forked import run
@@ -36,6 +38,9 @@ WITH_BLOBS = {f"AzureWebJobs.{name}.Disabled": "0" for name in BLOB_DOORS}
 # The tests start some hundred hosts and processes: they share compiled modules, even where Python is told to keep none.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# A busy machine is no fault of the code.
+hypothesis.register_profile("patient", hypothesis.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.load_profile("patient")
 
 
 def pytest_configure() -> None:

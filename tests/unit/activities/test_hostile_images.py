@@ -15,7 +15,12 @@ from tests.pictures import HOSTILE
 
 ERRORS = (images.NotAPhotoError, images.PhotoTooLargeError, images.PhotoDamagedError)
 MAGIC = (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF\xff\0\0\0WEBPVP8L", b"II*\0", b"MM\0*", b"II+\0", b"GIF89a")
-many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.data_too_large], database=None)
+many = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow],
+    database=None,
+)
 
 
 @lru_cache
