@@ -24,6 +24,9 @@ _LISTENING = re.compile(r"Azurite (Blob|Queue|Table) service is successfully lis
 _MAIN = Path("node_modules") / "azurite" / "dist" / "src" / "azurite.js"
 _START = 30.0
 _STOP = 10.0
+_KEEP_ALIVE = 30
+"""Seconds that an idle connection stays open. Azurite's own 5 are less than those of most clients, the Azure SDK's 15
+among them: a busy one then writes into a connection that has just been closed."""
 
 
 class Ports(NamedTuple):
@@ -120,6 +123,7 @@ class Azurite:
         command += ["--skipApiVersionCheck", "--silent", "--disableTelemetry"]
         for service, port in self._wanted._asdict().items():
             command += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(port)]
+            command += [f"--{service}KeepAliveTimeout", str(_KEEP_ALIVE)]
         return command + (["--location", str(self._location)] if self._location else ["--inMemoryPersistence"])
 
     def _read(self, process: subprocess.Popen[str]) -> None:

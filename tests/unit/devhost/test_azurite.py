@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from azure.storage.queue import QueueServiceClient
 
@@ -44,6 +45,13 @@ def test_in_memory_on_free_ports():
         assert (queues(one), queues(two)) == (["only-in-one"], [])
         pid = one.pid
     assert not is_running(pid)
+
+
+def test_it_keeps_idle_connections_for_longer_than_the_sdk_does(azurite):
+    """aiohttp, by which the SDK speaks, keeps them for 15 seconds."""
+    for port in azurite.ports:
+        answer = httpx.get(f"http://127.0.0.1:{port}/")
+        assert int(answer.headers["Keep-Alive"].removeprefix("timeout=")) > 15
 
 
 def test_a_folder_keeps_the_data_and_the_ports_can_be_the_same_again(tmp_path):
