@@ -70,14 +70,17 @@ class Schedule:
 
     @cached_property
     def _is_interval(self) -> bool:
-        # As the host tells the two apart, by the first three fields (functions-host.md §6).
-        return any(mark in field for field in self.expression.split()[:3] for mark in "*-/")
+        # As the host tells the two apart (functions-host.md §6): it writes the fields for second, minute and hour anew,
+        # and then looks for `*` and `-`, which stand there where two neighbours do: in 1,2 and not in */2.
+        ticks = CronSim(self.expression, datetime(2000, 1, 1))
+        return any(value + 1 in values for values in (ticks.seconds, ticks.minutes, ticks.hours) for value in values)
 
     def _walk(self, moment: datetime, *, backwards: bool) -> Iterator[datetime]:
         """Occurrences as the host has them (functions-host.md §6).
 
         An interval goes on through the hour that a change to standard time repeats. A point in time happens once: when
-        the clocks show it twice, at the second; when they leave it out, so long after the change as it would have been.
+        the clocks show it twice, at the second; when they leave it out, so long after the change as it would have been,
+        unless they leave out an earlier one as well: then it is lost.
         """
         zone = clock.zone()
         start = moment.astimezone(zone)
@@ -88,9 +91,17 @@ class Schedule:
         margin = timedelta(hours=3)
         local = start.replace(tzinfo=None) + (margin if backwards else -margin)
         for each in _ticks(self.expression, local, backwards):
+            if self._is_lost(each, zone):
+                continue
             occurrence = _in_standard_time(each, zone)
             if occurrence < moment if backwards else occurrence > moment:
                 yield occurrence
+
+    def _is_lost(self, local: datetime, zone: ZoneInfo) -> bool:
+        if not _is_left_out(local, zone):
+            return False
+        before = next(_ticks(self.expression, local, backwards=True), None)
+        return before is not None and before.date() == local.date() and _is_left_out(before, zone)
 
 
 def check(setting: str, expression: str) -> str:
@@ -112,6 +123,12 @@ def _ticks(expression: str, start: datetime, backwards: bool) -> Iterator[dateti
     # NCRONTAB wants the day of the month and the day of the week both to fit, always (functions-host.md §6).
     ticks.day_and = True
     return ticks
+
+
+def _is_left_out(local: datetime, zone: ZoneInfo) -> bool:
+    """Whether no clock shows that local time, because a change goes past it."""
+    before, after = (local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    return before < after
 
 
 def _in_standard_time(local: datetime, zone: ZoneInfo) -> datetime:

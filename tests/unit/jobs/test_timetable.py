@@ -40,6 +40,13 @@ def test_a_time_that_is_left_out_in_spring_comes_when_it_would_have_been():
     assert found == ["29 03:30 +0200", "30 02:30 +0200"]
 
 
+def test_of_several_times_that_are_left_out_the_first_comes_and_the_others_are_lost():
+    found = local(every("0 */20 2 * * *"), at(2026, 3, 28, 12), 3)
+    assert found == ["29 03:00 +0200", "30 02:00 +0200", "30 02:20 +0200"]
+    last_sundays = local(every("0 30 2 25-31 3 SUN"), at(2026, 1, 1), 2)
+    assert last_sundays == ["29 03:30 +0200", "28 03:30 +0200"], "each year's is the first of its own gap"
+
+
 def test_a_time_that_comes_twice_in_autumn_is_once():
     found = local(every("0 30 2 * * *"), at(2026, 10, 24, 12), 2)
     assert found == ["25 02:30 +0100", "26 02:30 +0100"]
@@ -55,6 +62,17 @@ def test_at_either_hour_it_is_the_same_occurrence():
 def test_an_interval_goes_on_through_the_hour_that_comes_twice():
     found = local(every("0 */30 * * * *"), datetime(2026, 10, 25, 0, 10, tzinfo=UTC), 3)
     assert found == ["25 02:30 +0200", "25 02:00 +0100", "25 02:30 +0100"]
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ("*/2", ["25 00:30 +0200", "25 02:30 +0100", "25 04:30 +0100"]),
+        ("1,2", ["25 01:30 +0200", "25 02:30 +0200", "25 02:30 +0100"]),
+    ],
+)
+def test_what_is_an_interval_is_told_as_the_host_tells_it(hours, expected):
+    assert local(every(f"0 30 {hours} * * *"), at(2026, 10, 25), 3) == expected
 
 
 def test_each_night_of_three_years_is_once():
