@@ -48,8 +48,11 @@ TABLES = {
     "replays": Table("Timestamp lt @cut", lambda ages: ages.failed),
     # Nobody can be asked any more, and whatever became of the job is gone as well.
     "approvals": Table("expiresAt lt @cut", lambda ages: written(ages.failed)),
-    # Whose turn it was. A file's name and content are known for good: see `jobs.import_identity`.
-    "imports": Table("importedAt lt @cut", lambda ages: written(ages.failed)),
+    # Whose turn it was. A file's name and content are known for good (see `jobs.import_identity`), and their rows have
+    # that time, too, where an older version of the app wrote them.
+    "imports": Table(
+        "PartitionKey ge 'turn-' and PartitionKey lt 'turn.' and importedAt lt @cut", lambda ages: written(ages.failed)
+    ),
 }
 
 

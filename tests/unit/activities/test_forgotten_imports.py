@@ -32,7 +32,7 @@ class OldBook(Book):
         lines = lines or tuple(await self.orders())
         await asyncio.gather(*(ledger.table().delete_entity("order", id_of(self.identity, line)) for line in lines))
         table = clients().table("imports")
-        rows = [row async for row in table.query_entities(f"identity eq '{self.identity}' and importedAt gt ''")]
+        rows = [row async for row in table.query_entities(f"PartitionKey eq 'turn-{self.identity}'")]
         await asyncio.gather(*(table.delete_entity(row) for row in rows))
 
 
