@@ -114,7 +114,9 @@ def _padded(image: Image.Image) -> tuple[int, int]:
 
 
 def _pieces_are_apart(image: Image.Image) -> bool:
-    """Whether no two pieces of a TIFF have any of the file in common."""
+    """Whether no two pieces of a TIFF have any of the file in common. Nobody can tell where lengths are missing."""
     offsets, lengths = (image.tag_v2.get(tag, ()) for tag in (_TILES if _TILE_WIDTH in image.tag_v2 else _STRIPS))
+    if not len(offsets) == len(lengths) > 0:
+        return False
     ranges = sorted(zip(offsets, lengths, strict=True))
-    return bool(ranges) and all(start + length <= after for (start, length), (after, _) in pairwise(ranges))
+    return all(start + length <= after for (start, length), (after, _) in pairwise(ranges))

@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageFile
 
 from activities import image_bounds, images
 from samples.photos.sample_set import PLACE, Sample, sample_set
-from tests.pictures import check_thumbnail, difference, png, progressive_jpeg, saved
+from tests.pictures import check_thumbnail, difference, png, progressive_jpeg, saved, tiff
 
 
 @lru_cache
@@ -124,6 +124,11 @@ def test_scans_are_counted_as_often_as_they_go_over_the_photo():
     images.inspect(progressive_jpeg(9000, 6500))
     with pytest.raises(images.PhotoTooLargeError, match="times"):
         images.inspect(progressive_jpeg(9000, 6500, scans=100))
+
+
+def test_a_tiff_need_not_say_how_long_its_strips_are():
+    content = tiff().replace(struct.pack("<H", 279), struct.pack("<H", 280))
+    assert images.prepare(content).size == (8, 8)
 
 
 @pytest.mark.parametrize("is_shared", [False, True])
