@@ -5,7 +5,7 @@ from datetime import datetime
 import azure.durable_functions as df
 
 from activities import mail
-from jobs import approval_links, approvals, clock, ledger
+from jobs import approval_links, approval_rounds, approvals, clock, ledger
 from jobs.approval_links import Invitation
 from jobs.approvals import Approval
 from jobs.call import Call, outcome
@@ -65,7 +65,7 @@ async def open_question(call: Call) -> dict:
     approval_links.check_key()
     settings().required("mail_from")
     settings().required("smtp_host")
-    plan = approvals.planned(approvers, settings().approval_reminder, settings().approval_escalation)
+    plan = approval_rounds.planned(approvers, settings().approval_reminder, settings().approval_escalation)
     asked = call.input
     opened = await approvals.open_for(call.job, asked["question"], asked["details"], asked["default"], plan)
     await _enter_wait(call, WAITS_FOR, datetime.fromisoformat(opened.expires_at))

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
@@ -19,6 +19,7 @@ from azure.data.tables.aio import TableClient
 from pydantic.alias_generators import to_camel
 
 from jobs import clock
+from jobs.approval_rounds import Round
 from jobs.catalog import KINDS
 from jobs.clients import clients
 from jobs.entry import JobRef
@@ -34,19 +35,6 @@ LINK, API, DEFAULT = "link", "api", "default"
 
 Changes = dict[str, Any]
 """By the names of an Approval's fields."""
-
-
-@dataclass(frozen=True)
-class Round:
-    """One approver's time to answer. Times are ISO 8601 in UTC."""
-
-    approver: str
-    remind_at: str | None
-    ends_at: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """As the row has it."""
-        return {"approver": self.approver, "remindAt": self.remind_at, "endsAt": self.ends_at}
 
 
 @dataclass(frozen=True)
@@ -252,21 +240,6 @@ async def bar(job: JobRef) -> None:
     """Withdraw the job's question, also one that was never asked: then a straggler finds that it may not be."""
     await open_for(job, "", {}, "reject", lambda _: [])
     await withdraw(job.instance_id)
-
-
-def planned(approvers: tuple[str, ...], reminder: float, escalation: float) -> Callable[[datetime], list[Round]]:
-    """The rounds, one approver after the other. `reminder`, `escalation`: seconds from a round's start."""
-
-    def plan(start: datetime) -> list[Round]:
-        length = timedelta(seconds=escalation)
-        rounds = []
-        for number, approver in enumerate(approvers):
-            begin = start + number * length
-            remind_at = written(begin + timedelta(seconds=reminder)) if reminder < escalation else None
-            rounds.append(Round(approver, remind_at, written(begin + length)))
-        return rounds
-
-    return plan
 
 
 def _kind_of(id: str) -> str | None:

@@ -10,7 +10,7 @@ from jobs.approval_votes import LONGEST_REASON
 from jobs.catalog import KINDS, Kind
 from jobs.timetable import SCHEDULES
 from triggers.answers import answer_json, answering
-from triggers.openapi_schemas import schemas
+from triggers.openapi_schemas import QUEUES, RAN, REPLAYED, WATCHED, schemas
 
 blueprint = df.Blueprint()
 
@@ -256,39 +256,6 @@ TOKEN = _parameter("path", "token", "What was mailed.") | {"required": True}
 LOOKED = {200: APPROVAL} | dict.fromkeys((403, 404, 410, 503), PROBLEM)
 LETTER = _parameter("path", "id", "As a list names it: `poison-jobs-17`.") | {"required": True}
 WITH_BODY = _parameter("query", "body", "`true`: with what failed, which may be sensitive.", {"type": "boolean"})
-REPLAYED = {
-    "type": "object",
-    "properties": {"id": {"type": "string"}, "done": {"type": "boolean"}, "where": {"type": "string"}},
-}
-QUEUES = {
-    "type": "object",
-    "required": ["queues", "missing"],
-    "properties": {
-        "queues": {"type": "array", "items": {"$ref": "#/components/schemas/Queue"}},
-        "missing": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "Queues that cannot be looked into now.",
-        },
-    },
-}
-WATCHED = {
-    "type": "object",
-    "required": ["schedules", "alerts"],
-    "properties": {
-        "schedules": {"type": "array", "items": {"$ref": "#/components/schemas/Schedule"}},
-        "alerts": {"type": "array", "items": {"$ref": "#/components/schemas/Alert"}},
-    },
-}
-RAN = {
-    "type": "object",
-    "required": ["name", "scheduledAt", "job"],
-    "properties": {
-        "name": {"type": "string"},
-        "scheduledAt": {"type": "string", "format": "date-time"},
-        "job": {"type": ["string", "null"], "description": "The path of the job that it submitted, if it submits one."},
-    },
-}
 
 _MEANING = {
     200: "As it is now",

@@ -221,3 +221,36 @@ _CARRIER_WEBHOOK_SCHEMA = {
         },
     },
 }
+REPLAYED = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "done": {"type": "boolean"}, "where": {"type": "string"}},
+}
+QUEUES = {
+    "type": "object",
+    "required": ["queues", "missing"],
+    "properties": {
+        "queues": {"type": "array", "items": {"$ref": "#/components/schemas/Queue"}},
+        "missing": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Queues that cannot be looked into now.",
+        },
+    },
+}
+WATCHED = {
+    "type": "object",
+    "required": ["schedules", "alerts"],
+    "properties": {
+        "schedules": {"type": "array", "items": {"$ref": "#/components/schemas/Schedule"}},
+        "alerts": {"type": "array", "items": {"$ref": "#/components/schemas/Alert"}},
+    },
+}
+RAN = {
+    "type": "object",
+    "required": ["name", "scheduledAt", "job"],
+    "properties": {
+        "name": {"type": "string"},
+        "scheduledAt": {"type": "string", "format": "date-time"},
+        "job": {"type": ["string", "null"], "description": "The path of the job that it submitted, if it submits one."},
+    },
+}

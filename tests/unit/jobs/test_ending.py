@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from jobs import approvals, cancellation, channels, delivery, finishing, intake, ledger, relay, stragglers
+from jobs.approval_rounds import planned
 from jobs.relay import Poison
 from jobs.single_activity import Delivery
 from tests.unit.jobs.crashes import Crash, dies
@@ -38,7 +39,7 @@ async def test_what_others_end_is_told_of_too(delivering, receiver, durable, mon
     await delivering.deliver_all()
     stopped = await delivering.submit()
     await ledger.begin(stopped, runner=stopped.instance_id)
-    asked = await approvals.open_for(stopped, "Sell it?", {}, "reject", approvals.planned(("a@example.com",), 1.0, 9.0))
+    asked = await approvals.open_for(stopped, "Sell it?", {}, "reject", planned(("a@example.com",), 1.0, 9.0))
     durable.statuses[stopped.instance_id] = {"runtimeStatus": "Terminated"}
     delivering.now += timedelta(hours=2)
     # Not about what other tests have left running.
