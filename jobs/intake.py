@@ -219,10 +219,12 @@ async def enter(job: Job) -> Submission:
     """Enter a job in the ledger, and start nothing. Raises JobConflictError when its id has another input."""
     check_asked(job)
     await clients().provide()
-    turn = pacing.take_turn(job)
-    entry, is_new = await ledger.submit(job.ref, job.digest, job.asked | ({"heldUntil": turn} if turn else {}))
-    if not is_new:
-        pacing.give_back(job, turn)
+    is_new, turn = False, pacing.take_turn(job)
+    try:
+        entry, is_new = await ledger.submit(job.ref, job.digest, job.asked | ({"heldUntil": turn} if turn else {}))
+    finally:
+        if not is_new:
+            pacing.give_back(job)
     if entry.digest != job.digest:
         raise JobConflictError(
             f"{job.kind.name} job {job.id!r} exists with another input: send the same input again, or take a new id"

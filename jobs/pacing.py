@@ -36,17 +36,21 @@ class Pace:
     """The turns of the jobs of one kind: a bucket of as many tokens as may begin at once, which fills by and by."""
 
     def __init__(self) -> None:
-        self._full_at = _LONG_AGO
+        self._missing = timedelta()
+        """So long it takes to fill, from the moment at which it was seen last."""
+        self._seen_at = _LONG_AGO
 
     def next_turn(self, at_once: int, per_second: float) -> datetime:
         """Take a turn, and return its moment: now, or later."""
         interval, now = timedelta(seconds=1 / per_second), clock.now()
-        self._full_at = max(self._full_at, now) + interval
-        return now + max(timedelta(), self._full_at - now - at_once * interval)
+        # A clock that is put back makes nobody wait until it has come as far again.
+        passed, self._seen_at = max(timedelta(), now - self._seen_at), now
+        self._missing = max(timedelta(), self._missing - passed) + interval
+        return now + max(timedelta(), self._missing - at_once * interval)
 
     def give_back(self, per_second: float) -> None:
         """A turn that was taken is not needed."""
-        self._full_at -= timedelta(seconds=1 / per_second)
+        self._missing = max(timedelta(), self._missing - timedelta(seconds=1 / per_second))
 
 
 class Pacer:
@@ -66,18 +70,23 @@ def take_turn(job: Job) -> str | None:
 
     What is urgent may, and others wait the longer for it.
     """
-    if job.kind.pace is None or not settings().has_service_bus or delay.is_early(job.ref):
+    if not _takes_turns(job):
         return None
     turn = _pacer().paces[job.kind.name].next_turn(*job.kind.pace(settings()))
-    if job.priority == "urgent" or turn <= clock.now() or _pacer().is_suspended:
-        return None
-    return written(turn)
+    return None if job.priority == "urgent" or turn <= clock.now() else written(turn)
 
 
-def give_back(job: Job, turn: str | None) -> None:
-    """The turn that was taken for the job is not needed, since the job has been there before."""
-    if turn is not None and job.kind.pace:
+def give_back(job: Job) -> None:
+    """The turn that was taken for the job, now or later, is not needed: it has been there before, or is refused."""
+    if _takes_turns(job):
         _pacer().paces[job.kind.name].give_back(job.kind.pace(settings())[1])
+
+
+def _takes_turns(job: Job) -> bool:
+    """What begins at once since the Service Bus is away must not make others wait when it is back."""
+    if job.kind.pace is None or not settings().has_service_bus or delay.is_early(job.ref):
+        return False
+    return not _pacer().is_suspended
 
 
 def must_wait(entry: Entry, priority: Priority) -> bool:

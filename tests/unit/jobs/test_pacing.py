@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from jobs import cancellation, claim_check, clock, import_hand_over, intake, ledger, pacing, status, stragglers
 from jobs.clients import clients
@@ -108,6 +109,8 @@ def test_turns(time):
     assert turns(1) == [3.5]
     time.after(86_400)
     assert turns(4) == [86_400, 86_400, 86_400, 86_400.5], "no more than three, however long nobody came"
+    time.after(0)
+    assert turns(2) == [1.0, 1.5], "a clock that was put back makes nobody wait for the day that is no more"
 
 
 async def test_what_is_more_than_may_begin_at_once_waits_for_its_turn(burst, time, caplog):
@@ -171,6 +174,7 @@ async def test_a_job_that_is_submitted_again_has_the_turn_that_it_had(burst, tim
     for _ in range(2):
         await burst.submit(ids[-1])
     assert (burst.has_begun(ids[-1]), burst.waits()) == (False, [1, 1, 1])
+    await burst.submit(ids[0])
     await burst.submit()
     assert burst.waits()[-1] == 2, "it has taken no other turn"
     time.after(1)
@@ -199,6 +203,21 @@ async def test_a_crash_before_the_message_is_healed_by_the_next_submission(burst
             await burst.submit(given["id"])
     await burst.submit(given["id"])
     assert (burst.has_begun(given["id"]), burst.waits(), len(ids)) == (False, [1], 2)
+
+
+async def test_what_cannot_be_accepted_takes_no_turn(burst, monkeypatch):
+    async def away(*_):
+        raise ServiceRequestError("storage is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "submit", away)
+        for _ in range(5):
+            with pytest.raises(ServiceRequestError):
+                await burst.submit()
+    burst.made.clear()
+    for _ in range(3):
+        await burst.submit()
+    assert burst.waits() == [1]
 
 
 async def test_what_was_cancelled_while_it_waited_never_begins(burst):
@@ -249,6 +268,7 @@ async def test_without_the_bus_they_begin_at_once_and_one_finds_out_for_all(burs
         patched.setattr(Sender, "send_messages", away)
         ids = [await burst.submit() for _ in range(3)]
         ids += await asyncio.gather(*(burst.submit() for _ in range(3)))
+        ids += [await burst.submit() for _ in range(30)]
     assert all(map(burst.has_begun, ids)) and len(tries) == 1
     assert [json.loads(each.message)["event"] for each in caplog.records if each.name == "nightshift"] == [
         "PacingSuspended"
@@ -256,7 +276,7 @@ async def test_without_the_bus_they_begin_at_once_and_one_finds_out_for_all(burs
     time.after(pacing.RESPITE.total_seconds())
     for _ in range(3):
         await burst.submit()
-    assert burst.waits() == [31]
+    assert burst.waits() == [31], "what began meanwhile does not count"
 
 
 async def test_a_bus_that_does_not_answer_is_not_waited_for(burst, monkeypatch):
