@@ -130,9 +130,8 @@ class Process:
     def _pass_on(self, lines: IO[bytes]) -> None:
         with lines:
             for line in lines:
-                sys.stdout.write(
-                    f"{self._label}{line.decode(errors='replace')}"
-                )  # at once, so no other's comes between
+                # In one piece, so that no line of another comes between.
+                sys.stdout.write(f"{self._label}{line.decode(errors='replace')}")
                 sys.stdout.flush()
 
     def _said(self) -> str:

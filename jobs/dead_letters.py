@@ -14,7 +14,7 @@ from typing import Any
 from jobs import bodies, failures, ledger, letters, telemetry
 from jobs.catalog import KINDS
 from jobs.clients import clients
-from jobs.entry import OPEN_COMPENSATIONS as OPEN_COMPENSATIONS
+from jobs.entry import OPEN_COMPENSATIONS
 from jobs.errors import JobError, LetterNotFoundError
 from jobs.ledger import Entry
 from jobs.letters import DeadLetter, Letter

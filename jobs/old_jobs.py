@@ -15,8 +15,7 @@ from jobs import bodies, claim_check, dead_letters, ledger, parcels, results, ro
 from jobs.ages import Ages
 from jobs.catalog import KINDS
 from jobs.channels import DELIVERED
-from jobs.dead_letters import OPEN_COMPENSATIONS
-from jobs.entry import CANCELLED, COMPLETED, FAILED, Entry, JobRef
+from jobs.entry import CANCELLED, COMPLETED, FAILED, OPEN_COMPENSATIONS, Entry, JobRef
 from jobs.erasing import Eraser, for_each
 
 PAGE = 500

@@ -28,7 +28,7 @@ from jobs import (
 )
 from jobs.catalog import kind_named
 from jobs.clients import clients
-from jobs.dead_letters import OPEN_COMPENSATIONS
+from jobs.entry import OPEN_COMPENSATIONS
 from jobs.errors import JobNotFoundError, ReplayRefusedError
 from jobs.inputs import IDENTIFIER
 from jobs.ledger import Entry

@@ -81,10 +81,6 @@ class ServiceBus:
         await self._server.stop()
         self.broker.close()
 
-    async def admin_started(self) -> None:
-        """Wait until the administration port answers."""
-        await self._admin_start
-
     @property
     def port(self) -> int:
         """The AMQP port."""
