@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.durable_functions import DurableOrchestrationClient
 from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
-from jobs import approvals, bodies, clock, delivery, ending, status, telemetry, wakes
+from jobs import approvals, bodies, delivery, ending, status, telemetry, wakes
 from jobs.catalog import KINDS, Kind
 from jobs.entry import OPEN_COMPENSATIONS, RUNNING, Entry, Run
 from jobs.errors import JobNotFoundError, ServiceBusUnavailableError, SettingMissingError, TransientError
@@ -23,9 +23,10 @@ MOST_FAILURES = 5
 """So many jobs may fail for reasons of their own before no more are tried in this watch."""
 MOST_NAMED = 5
 """Jobs that an alert names."""
-GONE = timedelta(hours=1)
-"""A job whose instance is not there has lost it only after so long: an app that is led to another task hub by mistake
-finds none of them."""
+PATIENCE = 10.0
+"""Seconds that Durable has for an answer. The watchdog asks it about many jobs, and must not last."""
+OF_ONE_JOB = (400, 404, 409, 412, 413)
+"""What storage answers when something is wrong with this row or blob only."""
 UNKNOWN = "whatever had been done"
 """What stands in a job's open compensations when it was stopped from outside."""
 
@@ -35,7 +36,7 @@ class DurableUnavailableError(TransientError):
 
 
 AWAY = (ServiceBusUnavailableError, SettingMissingError, DurableUnavailableError, AzureError)
-"""What is wrong with all jobs when it is with one."""
+"""What is wrong with all jobs when it is with one, unless storage says otherwise."""
 
 
 @dataclass
@@ -87,15 +88,18 @@ class Finisher:
         kind = KINDS.get(entry.job.kind)
         return self._durable is not None and kind is not None and kind.orchestrator is not None
 
-    async def end_if_stopped(self, entry: Entry) -> bool:
+    async def end_if_stopped(self, entry: Entry, *, is_overdue: bool) -> bool:
         """Ask Durable about a job that `may_ask` allows; if its orchestration has stopped, enter its end and bury it.
 
-        Returns whether it has ended.
+        One that Durable does not know has stopped when it is overdue, not before: an app that is led to another task
+        hub by mistake finds none, and their orchestrations go on when it is led back. Returns whether it has ended.
         """
         ended: list[Entry | None] = []
 
         async def end() -> None:
-            ended.extend(await _end_if_stopped(entry, KINDS[entry.job.kind], self._durable))
+            live = await _ask(entry, self._durable)
+            if live or is_overdue:
+                ended.extend(await _end_if_stopped(entry, live, KINDS[entry.job.kind], self._durable))
 
         await self._try(ENDS, entry, end)
         self.ended += len(ended)
@@ -118,19 +122,26 @@ class Finisher:
                 if hindrance is None:
                     hindrance = self.hindrances[what] = Hindrance(type(error).__name__)
                     telemetry.watch_failed(f"{what} of {entry.job.kind}/{entry.job.id}", error)
-                hindrance.is_over = isinstance(error, AWAY) or hindrance.left.count + 1 >= MOST_FAILURES
+                hindrance.is_over = _is_away(error) or hindrance.left.count + 1 >= MOST_FAILURES
         hindrance.left.add(f"{entry.job.kind}/{entry.job.id}")
         return False
 
 
-async def _end_if_stopped(entry: Entry, kind: Kind, durable: DurableOrchestrationClient) -> list[Entry | None]:
+def _is_away(error: Exception) -> bool:
+    if isinstance(error, HttpResponseError) and error.status_code in OF_ONE_JOB:
+        return False
+    return isinstance(error, AWAY)
+
+
+async def _end_if_stopped(
+    entry: Entry, live: DurableOrchestrationStatus, kind: Kind, durable: DurableOrchestrationClient
+) -> list[Entry | None]:
     """Enter the end of a job whose orchestration has stopped without doing so. Returns it, as the ledger has it then.
 
     Nothing unless it has stopped; None for one that was opened again since.
     """
-    live = await _ask(entry, durable)
     stopped = status.end_of(entry, live)
-    if stopped is None or (not live and _age(entry) < GONE):
+    if stopped is None:
         return []
     state, error = stopped
     # Few have stopped, and an input may be large.
@@ -153,11 +164,8 @@ async def _ask(
     entry: Entry, durable: DurableOrchestrationClient, *, show_input: bool = False
 ) -> DurableOrchestrationStatus:
     try:
-        return await durable.get_status(entry.job.instance_id, show_input=show_input)
+        async with asyncio.timeout(PATIENCE):
+            return await durable.get_status(entry.job.instance_id, show_input=show_input)
     except Exception as error:
         # Any trouble the SDK tells by a bare Exception.
         raise DurableUnavailableError(type(error).__name__) from error
-
-
-def _age(entry: Entry) -> timedelta:
-    return clock.now() - datetime.fromisoformat(entry.started_at or entry.job.submitted_at)

@@ -172,7 +172,7 @@ async def _settle_doubts(sort: str, entries: list[Entry], current: Sweep) -> Non
     for entry in random.sample(entries, len(entries)):
         if asked < MOST_ASKED and current.finisher.may_ask(entry):
             asked += 1
-            if await current.finisher.end_if_stopped(entry):
+            if await current.finisher.end_if_stopped(entry, is_overdue=sort == OVERDUE):
                 continue
         if sort in (OVERDUE, STALLED):
             current.groups[f"{sort}:{entry.job.kind}"].add(entry.job.id)
