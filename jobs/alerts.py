@@ -66,8 +66,12 @@ class Alert:
 
     @property
     def is_held(self) -> bool:
-        """Whether somebody is telling of it. Changed meanwhile, it would be told once more."""
-        return bool(self.untold) and self.told_until >= written(clock.now())
+        """Whether somebody is telling of it. Changed meanwhile, it would be told once more, or its end after its return.
+
+        Nobody holds it for longer than TELLING: it is a clock that was put back, then.
+        """
+        now = clock.now()
+        return bool(self.untold) and written(now) <= self.told_until <= written(now + TELLING)
 
     def to_dict(self) -> dict[str, Any]:
         """As an operator sees it."""
@@ -95,7 +99,7 @@ async def settle(examined: Iterable[str], found: Iterable[Condition]) -> list[st
     conditions = {condition.key: condition for condition in found}
     for condition in conditions.values():
         known = rows.get(condition.key)
-        if known is None or not known.is_active:
+        if known is None or not (known.is_active or known.is_held):
             await _raise(condition, known)
     for alert in rows.values():
         if not alert.is_held:
@@ -146,7 +150,8 @@ async def _follow(alert: Alert, *, is_there: bool, is_gone: bool) -> None:
 def _is_gone_long(alert: Alert) -> bool:
     now = clock.now()
     since = datetime.fromisoformat(alert.gone_since) if alert.gone_since else now
-    return now - since >= timedelta(seconds=settings().alert_quiet_time)
+    # Also when it will be gone long from now: the clock was put back.
+    return abs(now - since) >= timedelta(seconds=settings().alert_quiet_time)
 
 
 async def _note_gone(alert: Alert, since: str | None) -> Alert | None:

@@ -133,6 +133,41 @@ async def test_nobody_changes_it_while_another_tells_it(condition, bus, pass_tim
     assert len(events(bus)) == 1
 
 
+async def test_nobody_raises_it_while_another_tells_that_it_is_cleared(condition, bus, pass_time, monkeypatch):
+    """Else the last word might be that it is over."""
+
+    async def slow(notice):
+        await settle(condition, condition)
+        await send(notice)
+
+    send = alert_channels._send_event
+    for _ in range(2):
+        await settle(condition, condition)
+        await settle(condition)
+        pass_time(minutes=5)
+        with monkeypatch.context() as patched:
+            patched.setattr(alert_channels, "_send_event", slow)
+            await settle(condition)
+    assert [event["type"].rpartition(".")[2] for event in events(bus)] == ["raised", "cleared"] * 2
+
+
+async def test_a_clock_that_is_put_back_holds_nothing_up(condition, bus, monkeypatch, pass_time):
+    async def dies(_):
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(alerts, "_tell", dies)
+        with pytest.raises(asyncio.CancelledError):
+            await alerts.settle([], [condition])
+    pass_time(minutes=-60)
+    await settle(condition, condition)
+    assert len(events(bus)) == 1
+    await settle(condition)
+    pass_time(minutes=-60)
+    await settle(condition)
+    assert len(events(bus)) == 2
+
+
 async def test_it_is_raised_anew_after_it_was_cleared(condition, bus, pass_time):
     for found in ((condition,), (), (), (condition,)):
         await settle(condition, *found)
