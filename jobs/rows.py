@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from azure.data.tables import TableEntity
@@ -15,6 +15,10 @@ from jobs.entry import OPEN_COMPENSATIONS, PENDING, STATES, Entry, JobRef
 from jobs.errors import DamagedRowError
 
 
+EARLIEST, LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 6, 1, tzinfo=UTC)
+"""Nobody meant a moment beyond, and by a deadline or an offset more the calendar would end."""
+
+
 def _parsed(text: Any) -> Any:
     try:
         return json.loads(text)
@@ -23,8 +27,9 @@ def _parsed(text: Any) -> Any:
 
 
 def _moment(text: str) -> str:
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError("no time zone")
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or not EARLIEST < moment < LATEST:
+        raise ValueError("no moment that can be reckoned with")
     return text
 
 

@@ -40,6 +40,7 @@ def test_columns_that_were_asked_for_and_are_not_there_are_null():
         *({column: None} for column in ("state", "digest", "correlationId", "submittedAt")),
         *({"submittedAt": value} for value in ("yesterday", "2026-03-01T11:59:00", 5, datetime.now(UTC))),
         *({"startedAt": "{}"}, {"completedAt": ""}, {"overdueAt": "never"}, {"notBefore": "soon"}),
+        *({"heldUntil": value} for value in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00+09:00", "2026-02-30")),
         *({"state": "Asleep"}, {"attempt": "one"}, {"run": 0}, {"owed": "yes"}, {"buried": 1}),
         *({"result": value} for value in ("{", 7, "[" * 30_000)),
         *({"error": value} for value in ("[]", "7", '{"message": 1}', '{"openCompensations": "all"}')),
