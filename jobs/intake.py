@@ -6,10 +6,8 @@ Pending and the sender without an answer, so the job is delivered or submitted o
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from uuid import uuid4
 
 from azure.durable_functions import DurableOrchestrationClient
 
@@ -19,23 +17,17 @@ from jobs import (
     dead_letters,
     delay,
     ending,
+    hand_over,
     import_hand_over,
     instances,
     job_message,
     ledger,
     pacing,
     single_activity,
-    strict_json,
 )
-from jobs.catalog import Kind, kind_named
 from jobs.clients import clients
 from jobs.delivery import check_asked
-from jobs.errors import (
-    JobConflictError,
-    JobNotFoundError,
-    NotAJobError,
-    PermanentError,
-)
+from jobs.errors import JobConflictError, PermanentError
 from jobs.job import Envelope, Job, Priority, parse
 from jobs.ledger import Entry, JobRef
 from jobs.single_activity import Delivery
@@ -70,7 +62,7 @@ async def enqueue(job: Job) -> Submission:
     submission = await enter(job)
     if submission.entry.state == ledger.PENDING:
         # Once more for one that is not new: whoever made it may have been killed before it sent the message.
-        await _enqueue(await _hand_over(job, submission.entry.job), job.priority)
+        await _enqueue(await hand_over.message(job, submission.entry.job), job.priority)
     return submission
 
 
@@ -167,7 +159,7 @@ async def _take_from_bus(body: bytes, delivery: BusDelivery, durable: DurableOrc
         reply |= {"replyCorrelationId": delivery.reply_correlation_id, "replySession": delivery.reply_session}
     envelope = job_message.read(body, delivery.message_id, delivery.enqueued_at, delivery.correlation_id, reply)
     if envelope.hand_over:
-        kind, entry = await handed_over(envelope)
+        kind, entry = await hand_over.job_of(envelope)
         if await _is_settled(entry):
             return
         if delay.is_early(entry.job):
@@ -204,15 +196,15 @@ async def _hand_on(job: Job, entry: Entry, durable: DurableOrchestrationClient, 
     if entry.state != ledger.PENDING:
         return
     if delay.is_early(entry.job):
-        await delay.schedule(entry.job, await _hand_over(job, entry.job))
+        await delay.schedule(entry.job, await hand_over.message(job, entry.job))
     elif not job.kind.orchestrator:
-        await _enqueue(await _hand_over(job, entry.job), job.priority)
+        await _enqueue(await hand_over.message(job, entry.job), job.priority)
     elif not (pacing.must_wait(entry, job.priority) and await _hold_back(job, entry)):
         await _start(job, entry.job, durable, may_exist=may_exist)
 
 
 async def _hold_back(job: Job, entry: Entry) -> bool:
-    return await pacing.hold_back(entry.job, entry.held_until, await _hand_over(job, entry.job))
+    return await pacing.hold_back(entry.job, entry.held_until, await hand_over.message(job, entry.job))
 
 
 async def enter(job: Job) -> Submission:
@@ -240,39 +232,13 @@ async def _start(job: Job, ref: JobRef, durable: DurableOrchestrationClient, *, 
     await instances.start(job, ref, durable)
 
 
-async def _hand_over(job: Job, ref: JobRef) -> bytes:
-    """The message that starts a job which is in the ledger. What of its input must not travel is left in its claim."""
-    if ref.claim:
-        await claim_check.write(ref.claim, job.content)
-    message = {
-        "kind": ref.kind,
-        "id": ref.id,
-        "correlationId": ref.correlation_id,
-        "input": job.travelling_input,
-        "handOver": uuid4().hex,
-        "priority": job.priority,
-    }
-    return strict_json.canonical(message)
-
-
 async def _enqueue(message: bytes, priority: Priority) -> None:
     queue = URGENT if priority == "urgent" else "jobs"
     await clients().queue(queue).send_message(message.decode())
 
 
-async def handed_over(envelope: Envelope) -> tuple[Kind, Entry]:
-    """The job that the app itself has put into a queue. Raises NotAJobError when it was somebody else."""
-    kind = kind_named(envelope.kind)
-    with suppress(JobNotFoundError):
-        entry = await ledger.get(kind.name, envelope.id)
-        # What waits in a claim nobody can change; what travels must be what was submitted.
-        if entry.job.claim or parse(envelope).digest == entry.digest:
-            return kind, entry
-    raise NotAJobError('"handOver" is for the app itself: leave it out')
-
-
 async def _take_over(body: bytes, envelope: Envelope, delivery: Delivery, durable: DurableOrchestrationClient) -> None:
-    kind, entry = await handed_over(envelope)
+    kind, entry = await hand_over.job_of(envelope)
     if await _is_settled(entry, envelope.hand_over):
         return
     if delay.is_early(entry.job):
@@ -296,6 +262,6 @@ async def _start_again(envelope: Envelope, entry: Entry, durable: DurableOrchest
     if not has_pace and (turn := pacing.take_turn(job)):
         # Many may have waited for the same moment, or have been replayed at once.
         held = await ledger.merge(entry.job, entry.tag, {"heldUntil": turn})
-        if held and await pacing.hold_back(entry.job, turn, await _hand_over(job, entry.job)):
+        if held and await pacing.hold_back(entry.job, turn, await hand_over.message(job, entry.job)):
             return
     await instances.start(job, entry.job, durable)

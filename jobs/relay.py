@@ -12,7 +12,19 @@ from dataclasses import dataclass
 
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import bodies, dead_letters, delivery, ending, failures, intake, job_message, ledger, strict_json, telemetry
+from jobs import (
+    bodies,
+    dead_letters,
+    delivery,
+    ending,
+    failures,
+    hand_over,
+    intake,
+    job_message,
+    ledger,
+    strict_json,
+    telemetry,
+)
 from jobs.catalog import kind_named
 from jobs.errors import (
     JobConflictError,
@@ -87,7 +99,7 @@ async def relay_blob(poison: Poison) -> None:
 async def _entry(envelope: Envelope) -> Entry | None:
     """The job's row, or None when no attempt came so far. Raises the PermanentError for which it can be no job."""
     if envelope.hand_over:
-        return (await intake.handed_over(envelope))[1]
+        return (await hand_over.job_of(envelope))[1]
     job = parse(envelope)
     try:
         entry = await ledger.get(job.kind.name, job.id)
