@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 
 from activities import imports
-from jobs import bulk, claim_check, import_hand_over, import_report, intake, ledger
+from jobs import bulk, claim_check, import_book, import_hand_over, import_report, intake, ledger
 from jobs.call import Call
 from jobs.clients import clients
 from jobs.errors import BlobChangedError, SettingMissingError
@@ -136,6 +136,7 @@ async def test_a_death_at_any_call_of_a_chunk_loses_and_doubles_nothing(bus, cra
         assert counts(await imports.take_chunk(file.call(chunk=0))) == [ROWS, ROWS - 2, 0, 2]
         identity = sha256(file.input["name"].encode()).hexdigest()[:16]
         assert set(begun(bus)) == {id_of(identity, line) for line in range(1, ROWS + 1) if line not in BAD}
+        assert set(await import_book.read(identity)) == set(range(1, ROWS + 1)) - set(BAD)
         for line in (1, ROWS):
             entry = await ledger.get("order", id_of(identity, line))
             assert await claim_check.read(entry.job.claim) == order(f"{call}-{after}-{line}")

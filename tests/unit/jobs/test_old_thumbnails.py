@@ -60,14 +60,44 @@ async def test_versions_that_were_replaced_go_and_the_present_one_stays(later):
 async def test_young_ones_stay():
     root = uuid4().hex
     old, new = await version(f"{root}/cat.jpg"), await version(f"{root}/cat.jpg")
+    gone = await version(f"{root}/dog.jpg")
+    await clients().container("photos").delete_blob(f"{root}/dog.jpg")
+    await clean_up()
+    assert await left(root) == {old, new, gone}
+
+
+async def test_old_ones_stay_while_those_that_replace_them_are_young(monkeypatch):
+    root = uuid4().hex
+    old, new = await version(f"{root}/cat.jpg"), await version(f"{root}/cat.jpg")
+    page_of = old_thumbnails.page_of
+
+    async def aged(*arguments):
+        blobs, token = await page_of(*arguments)
+        blobs = [blob for blob in blobs if blob.name.startswith(old)]
+        for blob in blobs:
+            blob.last_modified -= timedelta(days=31)
+        return blobs, token
+
+    monkeypatch.setattr(old_thumbnails, "page_of", aged)
     await clean_up()
     assert await left(root) == {old, new}
 
 
-async def test_those_of_a_photo_that_is_gone_go(later):
+async def test_those_of_a_photo_that_is_gone_go_unless_they_are_made_anew_meanwhile(later, monkeypatch):
     root = uuid4().hex
-    await version(f"{root}/cat.jpg")
+    where = await version(f"{root}/cat.jpg", files=(MANIFEST,))
     await clients().container("photos").delete_blob(f"{root}/cat.jpg")
+    page_of = old_thumbnails.page_of
+
+    async def then_written(*arguments):
+        found = await page_of(*arguments)
+        await clients().container("thumbnails").upload_blob(where + MANIFEST, b"y", overwrite=True)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(old_thumbnails, "page_of", then_written)
+        await clean_up()
+    assert await left(root) == {where}
     await clean_up()
     assert await left(root) == set()
 
@@ -82,11 +112,12 @@ async def test_without_those_of_the_present_version_the_ones_before_it_stay(late
 
 async def test_files_of_others_stay(later):
     root = uuid4().hex
-    names = [f"{root}/logo.webp", f"{root}/abc/160.webp", f"{root}/{'0' * 16}/notes.txt"]
+    others = ("logo.webp", "abc/160.webp", f"{'0' * 16}/notes.txt", f"{'0' * 16}/160.webp.old")
+    names = [f"{root}/{name}" for name in others]
     for name in names:
         await clients().container("thumbnails").upload_blob(name, b"x")
     await clean_up()
-    assert [await clients().container("thumbnails").get_blob_client(name).exists() for name in names] == [True] * 3
+    assert [await clients().container("thumbnails").get_blob_client(name).exists() for name in names] == [True] * 4
 
 
 async def test_a_container_that_is_missing_is_no_reason_to_erase(later, monkeypatch):
