@@ -21,7 +21,7 @@ from jobs.errors import PermanentError
 from jobs.etags import if_match
 from jobs.ledger import now
 from jobs.order_book import HANDED_OVER, OrderMissingError
-from jobs.sales import GivenBack
+from jobs.sales import PaidRefund
 
 RESERVED, PAID, RELEASED = "Reserved", "Paid", "Released"
 
@@ -96,7 +96,7 @@ async def settle(order_id: str, job: JobRef, payment: str) -> None:
     paid = await find(order_id, job.instance_id)
     paid_at = datetime.fromisoformat(paid.row["endedAt"])
     await sales.enter(
-        GivenBack(
+        PaidRefund(
             order_id=order_id,
             sale=paid.reference,
             refund_id=job.id,

@@ -46,7 +46,7 @@ class Sale:
 
 
 @dataclass(frozen=True)
-class GivenBack:
+class PaidRefund:
     """One paid refund: money of a sold order, in minor units of its currency."""
 
     order_id: str
@@ -63,7 +63,7 @@ class GivenBack:
     currency: str
 
 
-Entry = Sale | GivenBack
+Entry = Sale | PaidRefund
 """What counts on a day."""
 
 
@@ -119,7 +119,7 @@ def _sale_row(sale: Sale) -> dict[str, Any]:
     }
 
 
-def _refund_row(refund: GivenBack) -> dict[str, Any]:
+def _refund_row(refund: PaidRefund) -> dict[str, Any]:
     # An older version of the app, which may run beside this one, takes it for a sale without lines, and subtracts.
     return {
         **_keys(refund.day, refund.order_id, f"{refund.sale}{_BEFORE_REFUND}{refund.instance_id}"),
@@ -136,7 +136,7 @@ def _entry(row: dict[str, Any], day: str) -> Entry:
     if "refund" in row:
         sale, _, instance_id = row["RowKey"].partition(_BEFORE_REFUND)
         amount, currency = -row["total"].value, row["currency"]
-        return GivenBack(row["orderId"], sale, row["refund"], instance_id, day, row["confirmedAt"], amount, currency)
+        return PaidRefund(row["orderId"], sale, row["refund"], instance_id, day, row["confirmedAt"], amount, currency)
     return Sale(
         row["orderId"],
         row["RowKey"],

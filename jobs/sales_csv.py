@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 
 from jobs import clock, money
-from jobs.sales import Entry, GivenBack
+from jobs.sales import Entry, PaidRefund
 
 COLUMNS = ("order", "confirmed_at", "sku", "quantity", "price", "amount", "currency", "kind", "refund")
 """New ones come last, since programs may read them by place. samples/README.md says what each is."""
@@ -68,7 +68,7 @@ async def _lines(part: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 def _rows(entry: Entry) -> Iterable[tuple[str | int, ...]]:
     order, currency = _text(entry.order_id), _text(entry.currency)
-    if isinstance(entry, GivenBack):
+    if isinstance(entry, PaidRefund):
         # Numbers, and not nothing, in the columns of numbers: what reads them goes on reading them.
         none, amount = (money.written(minor, entry.currency) for minor in (0, -entry.amount))
         yield order, _moment(entry.paid_at), "", 0, none, amount, currency, "refund", _text(entry.refund_id)

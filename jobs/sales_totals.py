@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import BaseModel, TypeAdapter
 
 from jobs import clock
-from jobs.sales import Entry, GivenBack, Sale
+from jobs.sales import Entry, PaidRefund, Sale
 
 
 class Sum(BaseModel):
@@ -72,7 +72,7 @@ def add_entries(totals: Totals, entries: Iterable[Entry]) -> None:
     """Add more sales and refunds to `totals`."""
     for entry in entries:
         sold = totals.setdefault(entry.currency, Sold())
-        if isinstance(entry, GivenBack):
+        if isinstance(entry, PaidRefund):
             refund = Refunded(refunds=1, amount=entry.amount)
             sold.refunded.add(refund)
             sold.refunded_hours.setdefault(_hour(entry.paid_at), Refunded()).add(refund)

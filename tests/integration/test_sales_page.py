@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jobs import sales_page, sales_totals
-from jobs.sales import GivenBack, Sale
+from jobs.sales import PaidRefund, Sale
 from tests.integration.browser import PHONE
 
 DAY = "2026-11-21"
@@ -22,7 +22,7 @@ def report() -> str:
     """A day of large sums, some of them refunded."""
     line = {"sku": "MUG", "quantity": 1000, "price": 123_456_789_012_345}
     sale = Sale("A-1", "order-A-1", DAY, NOON, 123_456_789_012_345_000, "EUR", [line])
-    refund = GivenBack("A-1", "order-A-1", "R-1", "refund-R-1", DAY, NOON, 123_456_789_012_345_000, "EUR")
+    refund = PaidRefund("A-1", "order-A-1", "R-1", "refund-R-1", DAY, NOON, 123_456_789_012_345_000, "EUR")
     totals: sales_totals.Totals = {}
     sales_totals.add_entries(totals, [sale, refund])
     return sales_page.render(DAY, totals, {"MUG": "Mug, blue"}, NOON)

@@ -22,7 +22,7 @@ from jobs.clients import clients
 from jobs.errors import PermanentError
 from jobs.job import Envelope, parse
 from jobs.ledger import JobRef
-from jobs.sales import GivenBack
+from jobs.sales import PaidRefund
 from tests.orders import order
 from tests.unit.activities.calls import claimed
 from tests.unit.jobs.crashes import dies
@@ -48,7 +48,7 @@ class Sold:
         row = await clients().table("orders").get_entity(self.id, self.call.job.of_run("order"))
         return tuple(row[name].value if name in row else 0 for name in ("refundReserved", "refunded"))
 
-    async def counted(self, day: str | None = None) -> list[GivenBack]:
+    async def counted(self, day: str | None = None) -> list[PaidRefund]:
         """The refunds that a report of the day subtracts."""
         entries = [
             entry
@@ -56,7 +56,7 @@ class Sold:
             async for page in sales.pages(day or today(), shard)
             for entry in page
         ]
-        return [entry for entry in entries if entry.order_id == self.id and isinstance(entry, GivenBack)]
+        return [entry for entry in entries if entry.order_id == self.id and isinstance(entry, PaidRefund)]
 
     @property
     def given_back(self) -> int:

@@ -11,7 +11,7 @@ from itertools import chain
 import pytest
 
 from jobs import clock, money, sales_csv
-from jobs.sales import GivenBack, Sale
+from jobs.sales import PaidRefund, Sale
 
 pytestmark = pytest.mark.anyio
 
@@ -26,9 +26,9 @@ def sale(id: str, sku: str = "MUG", currency: str = "EUR", lines: int = 1) -> Sa
     return Sale(id, f"order-{id}", "2026-11-21", datetime(2026, 11, 21, 12, tzinfo=UTC), 0, currency, named)
 
 
-def refund(id: str, currency: str = "EUR") -> GivenBack:
+def refund(id: str, currency: str = "EUR") -> PaidRefund:
     paid_at = datetime(2026, 11, 22, 9, tzinfo=UTC)
-    return GivenBack(id, f"order-{id}", "R-1", "refund-R-1", "2026-11-22", paid_at, 1000, currency)
+    return PaidRefund(id, f"order-{id}", "R-1", "refund-R-1", "2026-11-22", paid_at, 1000, currency)
 
 
 async def merged(*parts: bytes, size: int = 7) -> bytes:

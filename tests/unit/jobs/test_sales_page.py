@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobs import clock, sales_page, sales_totals
-from jobs.sales import GivenBack, Sale
+from jobs.sales import PaidRefund, Sale
 from jobs.sales_totals import Totals
 
 DAY = "2026-10-25"
@@ -47,7 +47,7 @@ def refunded(totals: Totals, *refunds: tuple[str, int], currency: str = "EUR") -
         moment = datetime.fromisoformat(f"{DAY}T{at}:00+00:00")
         id = f"R-{number}"
         sales_totals.add_entries(
-            totals, [GivenBack("A-0", "order-A-0", id, f"refund-{id}", DAY, moment, amount, currency)]
+            totals, [PaidRefund("A-0", "order-A-0", id, f"refund-{id}", DAY, moment, amount, currency)]
         )
     return totals
 

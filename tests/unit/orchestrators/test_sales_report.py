@@ -20,7 +20,7 @@ from jobs import intake, ledger, sales, status
 from jobs.call import outcome
 from jobs.clients import clients
 from jobs.job import Envelope, parse
-from jobs.sales import GivenBack, Sale
+from jobs.sales import PaidRefund, Sale
 from jobs.settings import settings
 from orchestrators.sales_report import report
 from tests.orders import article
@@ -62,7 +62,7 @@ class Reports:
         """A refund that was paid."""
         at = datetime.fromisoformat(f"{self.day}T20:00:00+00:00")
         await sales.enter(
-            GivenBack(order, f"order-{order}", refund, f"refund-{refund}", self.day, at, amount, currency)
+            PaidRefund(order, f"order-{order}", refund, f"refund-{refund}", self.day, at, amount, currency)
         )
 
     async def make(self, **input) -> ledger.Entry:
