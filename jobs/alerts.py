@@ -66,9 +66,9 @@ class Alert:
 
     @property
     def is_held(self) -> bool:
-        """Whether somebody is telling of it. Changed meanwhile, it would be told once more, or its end after its return.
+        """Whether somebody is telling of it. Changed meanwhile, it would be told twice, or its end after its return.
 
-        Nobody holds it for longer than TELLING: it is a clock that was put back, then.
+        Nobody holds it for longer than TELLING: then a clock was put back.
         """
         now = clock.now()
         return bool(self.untold) and written(now) <= self.told_until <= written(now + TELLING)

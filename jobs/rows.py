@@ -14,7 +14,6 @@ from pydantic.alias_generators import to_camel
 from jobs.entry import OPEN_COMPENSATIONS, PENDING, STATES, Entry, JobRef
 from jobs.errors import DamagedRowError
 
-
 EARLIEST, LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 6, 1, tzinfo=UTC)
 """Nobody meant a moment beyond, and by a deadline or an offset more the calendar would end."""
 
