@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from jobs import clock, held_back, telemetry
+from jobs import clock, scheduled_messages, telemetry
 from jobs.entry import JobRef
 
 LONGEST = timedelta(days=366)
@@ -34,5 +34,5 @@ async def schedule(job: JobRef, message: bytes, *, came_at: str | None = None) -
         due = max(due, datetime.fromisoformat(came_at) + (due - clock.now()))
     # The wire has whole milliseconds, and the client cuts off what is more.
     due += timedelta(milliseconds=1)
-    await held_back.send_with_others(held_back.message(job, message, due))
+    await scheduled_messages.send_with_others(scheduled_messages.message(job, message, due))
     telemetry.job_delayed(job)

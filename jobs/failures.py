@@ -7,7 +7,7 @@ from uuid import uuid4
 from azure.core.exceptions import ResourceModifiedError
 from azure.data.tables import UpdateMode
 
-from jobs import ledger, letters, rows
+from jobs import ledger, ledger_rows, letters
 from jobs.etags import if_match
 from jobs.ledger import PENDING, Entry
 
@@ -54,4 +54,4 @@ async def reopen(entry: Entry, *, in_new_run: bool) -> Entry | None:
         replaced = await ledger.table().update_entity(row, mode=UpdateMode.REPLACE, **if_match(entry.tag))
     except ResourceModifiedError:
         return None
-    return rows.entry_of(row, replaced["etag"])
+    return ledger_rows.entry_of(row, replaced["etag"])

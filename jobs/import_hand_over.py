@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from jobs import held_back, strict_json
+from jobs import scheduled_messages, strict_json
 from jobs.errors import SettingMissingError
 from jobs.ledger import JobRef
 from jobs.settings import settings
@@ -30,7 +30,7 @@ async def send(orders: Sequence[tuple[JobRef, datetime]]) -> None:
     Raises ServiceBusUnavailableError, SettingMissingError: some may not have been sent.
     """
     if orders:
-        await held_back.send([held_back.message(job, _body(job), at) for job, at in orders])
+        await scheduled_messages.send([scheduled_messages.message(job, _body(job), at) for job, at in orders])
 
 
 def _body(job: JobRef) -> bytes:

@@ -21,7 +21,7 @@ from jobs.entry import STATES as STATES
 from jobs.entry import written as written
 from jobs.errors import JobBusyError, JobFinishedError, JobNotFoundError
 from jobs.etags import if_match
-from jobs.rows import entry_of
+from jobs.ledger_rows import entry_of
 
 
 def now() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from jobs import clock
 from jobs.entry import RUNNING, WAITING, Entry, written
 from jobs.ledger import STATES, table
-from jobs.rows import sort_out
+from jobs.ledger_rows import sort_out
 
 SHOWN = (*STATES, WAITING)
 """What a status may be called: Waiting is Running, in the ledger."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from azure.data.tables import TableEntity
 from azure.durable_functions import DurableOrchestrationClient
 
-from jobs import bodies, claim_check, dead_letters, ledger, parcels, results, rows
+from jobs import bodies, claim_check, dead_letters, ledger, ledger_rows, parcels, results
 from jobs.ages import Ages
 from jobs.catalog import KINDS
 from jobs.channels import DELIVERED
@@ -36,7 +36,7 @@ async def erase(
     """Erase one page of jobs. Returns where to go on, None at the end. Raises ServiceBusUnavailableError."""
     found, token = await _page(ages, continuation)
     lettered: set[tuple[str | None, str | None]] = set()
-    if any(_may_have_a_letter(entry) for _, entry in rows.sort_out(found)[0]):
+    if any(_may_have_a_letter(entry) for _, entry in ledger_rows.sort_out(found)[0]):
         lettered = await _lettered()
         # Once more: a job whose letter a replay took before it was seen is Failed no longer.
         found, token = await _page(ages, continuation)
@@ -58,7 +58,7 @@ async def _erase_page(
     lettered: set[tuple[str | None, str | None]],
     durable: DurableOrchestrationClient,
 ) -> None:
-    read, damaged = rows.sort_out(found)
+    read, damaged = ledger_rows.sort_out(found)
     # What belongs to them nobody can tell.
     eraser.kept["damaged"] += len(damaged)
     going: list[tuple[TableEntity, Entry]] = []

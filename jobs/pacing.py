@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from jobs import clock, delay, held_back, telemetry
+from jobs import clock, delay, scheduled_messages, telemetry
 from jobs.clients import Clients, clients
 from jobs.entry import Entry, JobRef, written
 from jobs.errors import ServiceBusUnavailableError, SettingMissingError
@@ -103,7 +103,9 @@ async def hold_back(job: JobRef, turn: str, message: bytes) -> bool:
         return False
     try:
         async with asyncio.timeout(PATIENCE):
-            await held_back.send_with_others(held_back.message(job, message, datetime.fromisoformat(turn)))
+            await scheduled_messages.send_with_others(
+                scheduled_messages.message(job, message, datetime.fromisoformat(turn))
+            )
     except (ServiceBusUnavailableError, SettingMissingError, TimeoutError) as error:
         if not pacer.is_suspended:
             telemetry.pacing_suspended(error)

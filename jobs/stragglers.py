@@ -31,7 +31,7 @@ from jobs.entry import FAILED, PENDING, RUNNING, WAITING, Entry
 from jobs.finishing import BURIALS, DELIVERIES, ENDS, Finisher, Group
 from jobs.import_file import MOST_ROWS
 from jobs.ledger import written
-from jobs.rows import COLUMNS, sort_out
+from jobs.ledger_rows import COLUMNS, sort_out
 from jobs.settings import settings
 
 OVERDUE, STALLED, DAMAGED, UNFINISHED = "overdue", "stalled", "damaged", "unfinished"

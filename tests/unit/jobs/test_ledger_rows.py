@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jobs.errors import DamagedRowError
-from jobs.rows import COLUMNS, entry_of
+from jobs.ledger_rows import COLUMNS, entry_of
 
 ROW = {
     "PartitionKey": "order",
