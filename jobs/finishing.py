@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.durable_functions import DurableOrchestrationClient
 from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
 from jobs import approvals, bodies, delivery, ending, status, telemetry, wakes
-from jobs.catalog import KINDS, Kind
+from jobs.catalog import KINDS
 from jobs.entry import OPEN_COMPENSATIONS, RUNNING, Entry, Run
 from jobs.errors import JobNotFoundError, ServiceBusUnavailableError, SettingMissingError, TransientError
 
@@ -23,8 +25,8 @@ MOST_FAILURES = 5
 """So many jobs may fail for reasons of their own before no more are tried in this watch."""
 MOST_NAMED = 5
 """Jobs that an alert names."""
-PATIENCE = 10.0
-"""Seconds that Durable has for an answer. The watchdog asks it about many jobs, and must not last."""
+PATIENCE = 30.0
+"""Seconds that Durable has for all that one watch asks it. Whatever is wrong with it, alerts must not wait for long."""
 OF_ONE_JOB = (400, 404, 409, 412, 413)
 """What storage answers when something is wrong with this row or blob only."""
 UNKNOWN = "whatever had been done"
@@ -69,6 +71,8 @@ class Finisher:
 
     def __init__(self, durable: DurableOrchestrationClient | None) -> None:
         self._durable = durable
+        self._waited = 0.0
+        """Seconds, for Durable."""
         self.buried = 0
         self.ended = 0
         self.handed_over = 0
@@ -97,15 +101,29 @@ class Finisher:
         ended: list[Entry | None] = []
 
         async def end() -> None:
-            live = await _ask(entry, self._durable)
-            if live or is_overdue:
-                ended.extend(await _end_if_stopped(entry, live, KINDS[entry.job.kind], self._durable))
+            live = await self._ask(entry)
+            stopped = status.end_of(entry, live) if live or is_overdue else None
+            if stopped:
+                # Few have stopped, and an input may be large.
+                live = await self._ask(entry, show_input=True)
+                ended.append(await _end(entry, *stopped, live.input_ if live else None, self._durable))
 
         await self._try(ENDS, entry, end)
         self.ended += len(ended)
         for each in filter(None, ended):
             await self.bury(each)
         return bool(ended)
+
+    async def _ask(self, entry: Entry, *, show_input: bool = False) -> DurableOrchestrationStatus:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(PATIENCE - self._waited):
+                return await self._durable.get_status(entry.job.instance_id, show_input=show_input)
+        except Exception as error:
+            # Any trouble the SDK tells by a bare Exception.
+            raise DurableUnavailableError(type(error).__name__) from error
+        finally:
+            self._waited += time.monotonic() - began
 
     async def _try(self, what: str, entry: Entry, act: Callable[[], Awaitable[None]]) -> bool:
         """Whether it is done. The Service Bus, Durable or storage that has not answered is asked for it no more."""
@@ -133,23 +151,16 @@ def _is_away(error: Exception) -> bool:
     return isinstance(error, AWAY)
 
 
-async def _end_if_stopped(
-    entry: Entry, live: DurableOrchestrationStatus, kind: Kind, durable: DurableOrchestrationClient
-) -> list[Entry | None]:
-    """Enter the end of a job whose orchestration has stopped without doing so. Returns it, as the ledger has it then.
+async def _end(
+    entry: Entry, state: str, error: dict[str, Any], arguments: Any, durable: DurableOrchestrationClient
+) -> Entry | None:
+    """Enter the end of a job whose orchestration has stopped without doing so. `arguments`: what that was started with.
 
-    Nothing unless it has stopped; None for one that was opened again since.
+    Returns the job as the ledger has it then, None when it was opened again since.
     """
-    stopped = status.end_of(entry, live)
-    if stopped is None:
-        return []
-    state, error = stopped
-    # Few have stopped, and an input may be large.
-    live = await _ask(entry, durable, show_input=True)
-    if kind.undoes and entry.state == RUNNING:
+    if KINDS[entry.job.kind].undoes and entry.state == RUNNING:
         # Nobody knows what is left open, so a replay must not do it twice.
         error = {**error, OPEN_COMPENSATIONS: [UNKNOWN]}
-    arguments = live.input_ if live else None
     if isinstance(arguments, str):
         arguments = json.loads(arguments)
     if arguments:
@@ -157,15 +168,4 @@ async def _end_if_stopped(
     if question := await approvals.withdraw(entry.job.instance_id):
         # Durable does not end what waits for the answer: it would go on to mail.
         await wakes.wake(question.instance_id, question.wake, durable)
-    return [await ending.enter(entry.job, Run(entry.started_at, entry.tag, entry.attempt), state, error=error)]
-
-
-async def _ask(
-    entry: Entry, durable: DurableOrchestrationClient, *, show_input: bool = False
-) -> DurableOrchestrationStatus:
-    try:
-        async with asyncio.timeout(PATIENCE):
-            return await durable.get_status(entry.job.instance_id, show_input=show_input)
-    except Exception as error:
-        # Any trouble the SDK tells by a bare Exception.
-        raise DurableUnavailableError(type(error).__name__) from error
+    return await ending.enter(entry.job, Run(entry.started_at, entry.tag, entry.attempt), state, error=error)

@@ -251,12 +251,31 @@ async def test_durable_that_is_away_is_asked_once(rows, durable, monkeypatch, an
         raise Exception("the operation failed with an unexpected status code 500")
 
     monkeypatch.setattr(durable, "get_status", away)
-    monkeypatch.setattr(finishing, "PATIENCE", 0.01)
+    if not answers:
+        monkeypatch.setattr(finishing, "PATIENCE", 0.01)
     ids = {await rows.put(timedelta(hours=3), state="Running") for _ in range(3)}
     swept = await stragglers.sweep(AT_ONCE, durable)
     assert len(asked) == 1
     assert set({each.key: each.figures for each in swept.conditions()}[f"overdue:{rows.kind}"]["jobs"]) == ids
     assert hindrances(swept)["unfinished:ends"]["error"] == "DurableUnavailableError"
+
+
+async def test_durable_that_is_slow_is_waited_for_no_longer_than_a_watch_may_take(rows, durable, monkeypatch):
+    asked = []
+
+    async def slow(id, **_):
+        asked.append(id)
+        await asyncio.sleep(0.02)
+        return durable_status
+
+    durable_status = await durable.get_status("none")
+    monkeypatch.setattr(durable, "get_status", slow)
+    monkeypatch.setattr(finishing, "PATIENCE", 0.05)
+    for _ in range(10):
+        await rows.put(timedelta(minutes=5), state="Running")
+    swept = await stragglers.sweep(AT_ONCE, durable)
+    assert len(asked) <= 3
+    assert hindrances(swept)["unfinished:ends"]["count"] >= 8
 
 
 async def test_a_job_whose_orchestration_runs_is_left_alone(rows, durable):
