@@ -24,7 +24,8 @@ _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 """Of a decoded pixel, by Pillow's mode; in the others it takes four."""
 _LINE = 8
 """Bytes that are taken for each line, however short."""
-_WIDTH, _HEIGHT, _BITS, _CHANNELS, _ROWS, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 258, 277, 278, 322, 323
+_WIDTH, _HEIGHT, _BITS, _ORIENTATION, _CHANNELS, _ROWS = 256, 257, 258, 274, 277, 278
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _STRIPS, _TILES = (273, 279), (324, 325)
 """Tags of a TIFF. Those of its pieces, strips or tiles, say where each begins, and how long it is."""
 
@@ -59,7 +60,7 @@ def memory(content: bytes, image: Image.Image, *, lines: int | None) -> int:
     """
     pixels = math.prod(image.size)
     # Decoders copy the file, some of them twice.
-    decoded = 3 * len(content) + pixels * _BYTES.get(image.mode, 4) + _LINE * image.height
+    decoded = 3 * len(content) + _decoded(image)
     return decoded + (pixels * _WHOLE if lines is None else image.width * lines * _PART) + _RESULT
 
 
@@ -70,10 +71,16 @@ def decoder(content: bytes, format: str, image: Image.Image) -> int:
         return 3 * 4 * math.prod(image.size)
     if format == "TIFF":
         bits = max(image.tag_v2.get(_BITS, (1,))) * image.tag_v2.get(_CHANNELS, 1)
-        return math.prod(_piece(image)) * bits // 8
+        # Pillow puts it upright, which takes a copy.
+        turned = _decoded(image) if image.getexif().get(_ORIENTATION, 1) != 1 else 0
+        return math.prod(_piece(image)) * bits // 8 + turned
     if format == "JPEG" and _scans(content) > 1:
         return _coefficients(image)
     return 0
+
+
+def _decoded(image: Image.Image) -> int:
+    return math.prod(image.size) * _BYTES.get(image.mode, 4) + _LINE * image.height
 
 
 def _coefficients(image: Image.Image) -> int:

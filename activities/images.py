@@ -127,12 +127,15 @@ def prepare(content: bytes) -> Prepared:
 
     Raises NotAPhotoError, PhotoTooLargeError, PhotoDamagedError.
     """
-    with _opened(content) as (_, image):
+    with _opened(content) as (format, image):
         size = image.size
         wanted = _drafted(image)
         # In one piece: between two pieces a thread waits for its turn among all the others.
         image.decodermaxblock = max(len(content), image.decodermaxblock)
         image.load()
+        if format == "TIFF":
+            # Pillow has put it upright, and may have learned only now that it lies on its side.
+            size, wanted = image.size, _fitting(image.size, LARGEST)
         orientation, profile = _orientation(image), image.info.get("icc_profile")
         reduced = _reduced(image, wanted)
         upright = _in_srgb(reduced, profile)

@@ -126,6 +126,37 @@ def test_scans_are_counted_as_often_as_they_go_over_the_photo():
         images.inspect(progressive_jpeg(9000, 6500, scans=100))
 
 
+_RGB = {"t256": (4, 1, 7500), "t257": (4, 1, 8000), "t262": (3, 1, 2), "t277": (3, 1, 3)}
+
+
+@pytest.mark.parametrize(
+    ("content", "taken"),
+    [
+        (lambda: png(7500, 8000), 291),
+        (lambda: png(7500, 8000, after=bytes(30_000_000)), 380),
+        (lambda: png(2, 30_000_000), 490),
+        (lambda: saved(Image.new("RGB", (4000, 3000)), "WEBP", method=0), 193),
+        (lambda: progressive_jpeg(7500, 8000), 197),
+        (lambda: tiff(**_RGB, t278=(4, 1, 8)), 293),
+        (lambda: tiff(**_RGB, t278=(4, 1, 8000)), 458),
+        (lambda: tiff(**_RGB, t278=(4, 1, 8), t274=(3, 1, 6)), 486),
+    ],
+)
+def test_memory_is_told_from_the_header_and_is_enough(content, taken):
+    """`taken`: megabytes that decoding such a photo was measured to take."""
+    told = images.memory(content()) / 1_000_000
+    assert taken <= told < 1.8 * taken
+
+
+@pytest.mark.parametrize("tags", [{274: 6}, {700: b'<x:xmpmeta tiff:Orientation="6"/>'}])
+def test_a_tiff_on_its_side_is_put_upright_once(tags):
+    wide = Image.linear_gradient("L").resize((1500, 1000))
+    photo = images.prepare(saved(wide, "TIFF", tiffinfo=tags))
+    assert (photo.size, photo.image.size) == ((1000, 1500), (853, 1280))
+    left, right = (photo.image.convert("L").getpixel((x, 640)) for x in (8, 844))
+    assert left > 240 and right < 15
+
+
 def test_a_tiff_need_not_say_how_long_its_strips_are():
     content = tiff().replace(struct.pack("<H", 279), struct.pack("<H", 280))
     assert images.prepare(content).size == (8, 8)
