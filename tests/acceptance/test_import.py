@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import struct
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -48,6 +49,11 @@ class Seen:
         query = f"PartitionKey eq 'order' and RowKey ge '{self._identity}-' and RowKey lt '{self._identity}.'"
         return {row["RowKey"]: row["state"] for row in self._rows(query)}
 
+    def booked(self) -> list[int]:
+        """The lines that the order book knows, where orders outlast their rows in the ledger."""
+        rows = self._rows(f"PartitionKey eq '{self._identity}-rows'", "orders")
+        return sorted(line for row in rows for line, _ in struct.iter_unpack(">I32s", row["made"]))
+
     def id_of(self, line: int) -> str:
         return f"{self._identity}-{line:07}"
 
@@ -57,9 +63,9 @@ class Seen:
             text = service.get_blob_client(container, name).download_blob().readall().decode()
         return [int(row["line"]) for row in csv.DictReader(text.splitlines())]
 
-    def _rows(self, query: str) -> list[dict[str, Any]]:
+    def _rows(self, query: str, table: str = "jobs") -> list[dict[str, Any]]:
         with TableServiceClient.from_connection_string(self._storage) as service:
-            return [dict(row) for row in service.get_table_client("jobs").query_entities(query)]
+            return [dict(row) for row in service.get_table_client(table).query_entities(query)]
 
 
 @pytest.mark.timeout(900)
@@ -111,6 +117,7 @@ def test_one_of_two_hosts_is_killed_ten_times(sandbox, tmp_path):
         assert [result[name] for name in ("rows", "accepted", "orderedBefore", "bad")] == [ROWS, len(good), 0, len(BAD)]
         assert sorted(set(seen.bad_lines(result["report"]["blob"]))) == sorted(BAD)
         assert set(seen.orders()) == good
+        assert [seen.id_of(line) for line in seen.booked()] == sorted(good)
         booked = [entry for entry in sandbox.ledger()["entries"] if entry["reference"].removeprefix("order-") in good]
         assert Counter((entry["reference"], entry["kind"]) for entry in booked) == Counter(
             (f"order-{id}", kind) for id in good for kind in ("authorization", "charge")
