@@ -14,7 +14,9 @@ LARGEST_PAGE = 1000
 def add(commands: Commands) -> None:
     parser = add_command(commands, "list", "the jobs there are, by kind and id", run)
     parser.add_argument("--kind", help="only jobs of this kind")
-    parser.add_argument("--status", help="only jobs in this state: Pending, Running, Completed, Failed or Cancelled")
+    parser.add_argument(
+        "--status", help="only jobs in this state: Pending, Running, Waiting, Completed, Failed or Cancelled"
+    )
     parser.add_argument("--since", type=moment, help="only jobs submitted then or later: 2026-11-22T10:00:00Z, or 2h")
     parser.add_argument("--top", type=count, default=50, help="so many at most (50)")
 
@@ -31,6 +33,8 @@ async def run(options: argparse.Namespace) -> int:
         if "continuationToken" not in page:
             break
         query["continuationToken"] = page["continuationToken"]
+    else:
+        print(f"{options.top} shown, and there may be more: --top takes a larger number", file=sys.stderr)
     if options.json:
         printed.as_json(found)
     else:

@@ -57,7 +57,8 @@ async def _until_all_have_ended(options: argparse.Namespace, found: dict[str, di
                 if not found:
                     raise
             if _ended(found, name) and not options.json:
-                print(f"{found[name]['kind']}/{found[name]['id']} {found[name]['status']}", flush=True)
+                printed.as_lines([_line(found[name])])
+                sys.stdout.flush()
         waiting = [name for name in waiting if not _ended(found, name)]
         if not waiting:
             return
@@ -65,6 +66,12 @@ async def _until_all_have_ended(options: argparse.Namespace, found: dict[str, di
             raise TimeoutError
         await asyncio.sleep(min(pause, max(0.0, deadline - now())))
         pause = min(LONGEST_PAUSE, pause * 1.5)
+
+
+def _line(status: dict[str, Any]) -> str:
+    line = f"{status['kind']}/{status['id']} {status['status']}"
+    error = status.get("error")
+    return f"{line}: {error['type']}: {error['message']}" if error else line
 
 
 def _state(found: dict[str, dict[str, Any]], name: str) -> str | None:

@@ -106,6 +106,14 @@ class TestWait:
             api.job(f"order/A-{number}", state)
         assert ran(capsys, "wait", "order/A-0", "order/A-1", "--timeout", "0s")[0] == code
 
+    def test_it_says_why_a_job_failed_on_one_line(self, api, capsys):
+        error = {"type": "NotAPhoto", "message": "it is\na web page", "retryable": False}
+        api.answers["GET /api/jobs/photo/P-1"] = 200, {"kind": "photo", "id": "P-1", "status": "Failed", "error": error}
+        assert (
+            ran(capsys, "wait", "photo/P-1")[1]
+            == "photo/P-1 Failed: NotAPhoto: it is\N{REPLACEMENT CHARACTER}a web page\n"
+        )
+
     def test_a_job_that_is_still_in_its_queue_is_waited_for(self, api, capsys):
         missing = 404, {"title": "No such job", "status": 404, "detail": "there is no job"}
         ended = 200, {"kind": "order", "id": "A-1", "status": "Completed"}
@@ -156,6 +164,12 @@ class TestList:
         assert (code, [job["id"] for job in json.loads(out)]) == (0, ["A-1", "A-2", "A-3"])
         filters = {"kind": "order", "status": "Failed", "since": "2026-11-22T00:00:00+00:00"}
         assert queries == [{**filters, "top": "5"}, {**filters, "top": "3", "continuationToken": "on"}]
+
+    def test_it_says_so_when_it_shows_only_some(self, api, capsys):
+        api.answers["GET /api/jobs"] = 200, self.page("A-1", "A-2", continuationToken="on")
+        assert ran(capsys, "list", "--top", "2")[2] == "2 shown, and there may be more: --top takes a larger number\n"
+        api.answers["GET /api/jobs"] = 200, self.page("A-1", "A-2")
+        assert ran(capsys, "list", "--top", "2")[2] == ""
 
     def test_it_prints_a_table(self, api, capsys):
         page = self.page("A-" + "1" * 70)
