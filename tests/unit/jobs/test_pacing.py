@@ -10,7 +10,18 @@ from uuid import uuid4
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from jobs import cancellation, claim_check, clock, import_hand_over, intake, ledger, pacing, status, stragglers
+from jobs import (
+    cancellation,
+    claim_check,
+    clock,
+    import_hand_over,
+    intake,
+    ledger,
+    pacing,
+    scheduled_messages,
+    status,
+    stragglers,
+)
 from jobs.clients import clients
 from jobs.intake import BusDelivery
 from jobs.job import open_envelope, parse
@@ -262,6 +273,7 @@ async def test_without_the_bus_they_begin_at_once_and_one_finds_out_for_all(burs
 
     async def away(*_):
         tries.append(1)
+        await asyncio.sleep(0.02)  # others come meanwhile
         raise OSError("nobody listens")
 
     with monkeypatch.context() as patched:
@@ -302,18 +314,34 @@ async def test_an_app_without_a_bus_spreads_nothing(burst, monkeypatch):
     assert all(map(burst.has_begun, ids))
 
 
-async def test_messages_of_one_moment_go_together(burst, monkeypatch):
-    sizes = []
-    send = Sender.send_messages
-
-    async def counted(sender, messages):
-        sizes.append(len(messages))
-        await send(sender, messages)
-
-    monkeypatch.setattr(Sender, "send_messages", counted)
+async def test_those_that_come_in_one_moment_have_a_turn_each(burst):
     await asyncio.gather(*(burst.submit() for _ in range(12)))
     assert sorted(burst.waits()) == list(range(1, 11))
-    assert sum(sizes) == 10 and len(sizes) < 10
+
+
+async def test_messages_go_together_and_who_waits_no_longer_takes_no_other_along(burst, monkeypatch):
+    began, answer, sizes, send = asyncio.Event(), asyncio.Event(), [], Sender.send_messages
+
+    async def slow(sender, messages):
+        sizes.append(len(messages))
+        began.set()
+        await answer.wait()
+        await send(sender, messages)
+
+    def start(count: int) -> list[asyncio.Task]:
+        return [asyncio.create_task(scheduled_messages.send_with_others(one)) for _ in range(count)]
+
+    monkeypatch.setattr(Sender, "send_messages", slow)
+    one = scheduled_messages.message(parse(open_envelope(burst.fields("x"))).ref, b"{}", NOON)
+    first, *others = start(3)
+    await began.wait()
+    first.cancel()
+    for _ in range(2):
+        others += start(2)
+        await asyncio.sleep(0.01)
+    answer.set()
+    await asyncio.gather(*others)
+    assert (first.cancelled(), sizes, burst.waits()) == (True, [3, 4], [0] * 7)
 
 
 async def test_a_job_that_waits_for_its_turn_does_not_stall(burst, time, monkeypatch):
