@@ -192,10 +192,12 @@ async def _enter(call: Call, chunk: Chunk, orders: list[Row], identity: str) -> 
     claims = await import_store.keep_inputs(call.job, chunk.line, contents, jobs[0].id, jobs[-1].id)
     given = [(replace(job.ref, claim=claim), job.digest) for job, claim in zip(jobs, claims, strict=True)]
     entered = await bulk.submit_many(given)
-    made = [(line, found.digest) for (_, line, _), found in zip(orders, entered, strict=True) if _is_of(call, found)]
-    if made:
+    is_needed = any(_is_of(call, found) for found in entered)
+    if is_needed or any(found.state == ledger.PENDING for found in entered):
+        # Those of another import as well, which may have died before it did this.
+        made = [(line, found.digest) for (_, line, _), found in zip(orders, entered, strict=True)]
         await import_book.enter(identity, call.job, made)
-    else:
+    if not is_needed:
         await import_store.forget_inputs(claims[0])
     return entered
 

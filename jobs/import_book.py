@@ -25,11 +25,14 @@ _ORDER = struct.Struct(">I32s")
 
 
 async def enter(identity: str, job: JobRef, orders: Sequence[tuple[int, str]]) -> None:
-    """Enter what an import has made orders of, each with its line and the digest of its input. Harmless to repeat."""
+    """Enter what an import has made orders of, each with its line and the digest of its input. Harmless to repeat.
+
+    Another run of the import may know of fewer of them, and has rows of its own.
+    """
     for start in range(0, len(orders), MOST_IN_ROW):
         some = orders[start : start + MOST_IN_ROW]
         made = b"".join(_ORDER.pack(line, bytes.fromhex(digest)) for line, digest in some)
-        keys = {"PartitionKey": f"{identity}-rows", "RowKey": f"{some[0][0]:0{DIGITS}}-{job.id}"}
+        keys = {"PartitionKey": f"{identity}-rows", "RowKey": f"{some[0][0]:0{DIGITS}}-{job.of_run(job.id)}"}
         await _table().upsert_entity({**keys, "made": made}, mode=UpdateMode.REPLACE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -15,6 +16,7 @@ from jobs.ledger import JobRef
 from jobs.settings import settings
 from tests.unit.activities.test_imports import begun, no_file_is_left
 from tests.unit.activities.test_shifted_imports import ALIKE, OTHER, Book, renewed, said
+from tests.unit.jobs.crashes import Crash, dies
 
 __all__ = ["no_file_is_left"]
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_file_is_left")]
@@ -78,6 +80,28 @@ async def test_some_are_gone_and_some_are_not(bus, monkeypatch):
     again = await renewed(book, "abcdef", first)
     assert await said(await again.take()) == ([0, 6, 0], {})
     assert await book.orders() == []
+
+
+async def test_an_import_that_is_replayed_when_some_are_gone_forgets_none(bus):
+    book = OldBook()
+    first = await book.upload("abcd")
+    await first.take()
+    await book.forget(2)
+    await (await renewed(book, "abcd", first)).take()
+    await book.forget()
+    assert await book.take("dcba") == ([0, 4, 0], {})
+
+
+async def test_what_an_import_left_that_died_is_known_when_another_has_begun_it(bus, monkeypatch):
+    book = OldBook()
+    first = await book.upload("ab")
+    await imports.scan(first.call())
+    with monkeypatch.context() as patch:
+        patch.setattr(import_book, "enter", AsyncMock(side_effect=Crash))
+        assert await dies(lambda: imports.take_chunk(first.call(chunk=0)))
+    assert await book.take("ab") == ([0, 2, 0], {})
+    await book.forget()
+    assert await book.take("ba") == ([0, 2, 0], {})
 
 
 async def test_orders_of_older_versions_are_known_by_their_line(bus):
