@@ -19,7 +19,7 @@ ERROR = {"type": "OutOfStock", "message": "none left", "retryable": False}
 
 async def failed(**fields) -> Entry:
     job = JobRef("order", uuid4().hex, "correlation", ledger.now(), **fields)
-    entry, _ = await ledger.submit(job, "digest")
+    entry, _ = await ledger.submit(job, "digest", {"heldUntil": ledger.now()})
     run = await ledger.begin(entry.job, runner=entry.job.instance_id)
     await ledger.end(entry.job, run, "Failed", error=ERROR)
     return await read(entry)
@@ -50,6 +50,7 @@ async def test_a_job_that_is_opened_again_is_as_if_it_had_never_begun():
     assert again == await read(entry)
     assert (again.state, again.attempt, again.is_buried) == ("Pending", 1, False)
     assert again.error is again.started_at is again.completed_at is again.runner is None
+    assert again.held_until is None, "it takes turns with those that are replayed with it"
     assert (again.job.run, again.job.instance_id, again.reopened_by) == (2, f"order-{entry.job.id}~2", entry.failure)
     kept = (again.job.claim, again.job.source, again.job.reply_to, again.job.submitted_at, again.digest)
     assert kept == ("order/x.json", "storage:jobs", "replies", entry.job.submitted_at, "digest")
