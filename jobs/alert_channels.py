@@ -72,6 +72,14 @@ async def _send_mail(notice: Notice) -> None:
         # It was taken out of the settings after the alert was raised.
         return
     word = "Alert" if notice.change == RAISED else "Cleared"
-    figures = "\n".join(f"{name}: {value}" for name, value in notice.content.items() if name != "summary")
-    text = f"{notice.summary}\n\n{figures}\n\nGET /api/schedules shows all alerts that are active.\n"
-    await mail.deliver(to, f"{word}: {notice.summary}", text, key=notice.id, correlation_id=notice.alert)
+    await mail.deliver(to, f"{word}: {notice.summary}", _text(notice), key=notice.id, correlation_id=notice.alert)
+
+
+def _text(notice: Notice) -> str:
+    told = {name: value for name, value in notice.content.items() if name not in ("summary", "isMore")}
+    if notice.content.get("isMore"):
+        told["depth"] = f"{told['depth']} or more"
+    figures = "\n".join(f"{name}: {value}" for name, value in told.items())
+    if notice.change == CLEARED:
+        figures = f"Its cause is gone. When it was raised:\n\n{figures}"
+    return f"{notice.summary}\n\n{figures}\n\nGET /api/schedules shows all alerts that are active.\n"

@@ -28,6 +28,8 @@ from jobs.ledger import written
 from jobs.settings import settings
 
 PARTITION = "alert"
+EARLY = timedelta(seconds=10)
+"""So much less than a number of minutes may lie between as many watches: each begins when its host comes to it."""
 TELLING = timedelta(minutes=2)
 """So long a row is held by who tells of it. If that process dies, what it told may be told again, by the same id."""
 
@@ -150,8 +152,9 @@ async def _follow(alert: Alert, *, is_there: bool, is_gone: bool) -> None:
 def _is_gone_long(alert: Alert) -> bool:
     now = clock.now()
     since = datetime.fromisoformat(alert.gone_since) if alert.gone_since else now
+    quiet = timedelta(seconds=settings().alert_quiet_time)
     # Also when it will be gone long from now: the clock was put back.
-    return abs(now - since) >= timedelta(seconds=settings().alert_quiet_time)
+    return abs(now - since) >= quiet - min(EARLY, quiet / 2)
 
 
 async def _note_gone(alert: Alert, since: str | None) -> Alert | None:

@@ -27,7 +27,7 @@ def condition(bus, monkeypatch) -> Condition:
     """Of a group of its own, with mail."""
     monkeypatch.setenv("ALERT_MAIL_TO", TO)
     settings.cache_clear()
-    return Condition(f"g{uuid4().hex[:8]}:thing", "a thing is wrong", {"depth": 3})
+    return Condition(f"g{uuid4().hex[:8]}:thing", "a thing is wrong", {"depth": 3, "isMore": True})
 
 
 @pytest.fixture
@@ -68,6 +68,9 @@ async def test_it_is_told_once_and_cleared_once_by_three_watchers_at_once(condit
     assert said(caplog) == ["Alert", "AlertCleared"]
     assert [event["type"] for event in events(bus)] == ["nightshift.alert.raised", "nightshift.alert.cleared"]
     assert subjects(world) == ["Alert: a thing is wrong", "Cleared: a thing is wrong"]
+    raised, cleared = (message["text"] for message in world.mailbox(TO)["messages"])
+    assert "depth: 3 or more" in raised and "isMore" not in raised
+    assert "Its cause is gone" in cleared and "Its cause is gone" not in raised
 
 
 async def test_its_event_is_a_cloud_event(condition, bus):
@@ -95,6 +98,8 @@ async def test_it_is_cleared_when_its_condition_has_been_gone_for_a_while(condit
         assert alert.to_dict()["goneSince"] == gone_since
         pass_time(minutes=1)
     assert said(caplog) == ["Alert"]
+    # A watch does not begin at the same instant of each minute.
+    pass_time(minutes=-0.01)
     await settle(condition)
     assert said(caplog) == ["Alert", "AlertCleared"]
     assert condition.key not in [alert.key for alert in await alerts.active()]
