@@ -195,7 +195,8 @@ async def _enter(call: Call, chunk: Chunk, orders: list[Row], identity: str) -> 
     is_needed = any(_is_of(call, found) for found in entered)
     if is_needed or any(found.state == ledger.PENDING for found in entered):
         # Those of another import as well, which may have died before it did this.
-        made = [(line, found.digest) for (_, line, _), found in zip(orders, entered, strict=True)]
+        pairs = zip(orders, entered, strict=True)
+        made = [(line, job.digest) for (_, line, job), found in pairs if found.digest == job.digest]
         await import_book.enter(identity, call.job, made)
     if not is_needed:
         await import_store.forget_inputs(claims[0])

@@ -68,4 +68,7 @@ async def _find(first: JobRef, last: JobRef) -> dict[str, Entered]:
         parameters={"kind": first.kind, "first": first.id, "last": last.id},
         select=["RowKey", "digest", "state", "claim"],
     )
-    return {row["RowKey"]: Entered(row["digest"], row["state"], row.get("claim")) async for row in rows}
+    # A damaged row is there all the same, and is of another input.
+    return {
+        row["RowKey"]: Entered(str(row.get("digest")), str(row.get("state")), row.get("claim")) async for row in rows
+    }

@@ -10,6 +10,7 @@ entered again: its id is taken, and the job would fail.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from jobs import ledger
 from jobs.entry import PENDING
 from jobs.import_file import Chunk
 from jobs.import_rows import KIND, line_of
+
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class Was(NamedTuple):
@@ -62,9 +65,10 @@ class Earlier:
         )
         async for row in rows:
             line = line_of(row["RowKey"], identity)
-            if line is not None:
+            # Of a damaged row the book may tell.
+            if line is not None and _DIGEST.fullmatch(str(row.get("digest"))):
                 is_own = (row.get("claim") or "").startswith(but)
-                listed[line] = None if is_own else (bytes.fromhex(row["digest"]), row["state"] == PENDING)
+                listed[line] = None if is_own else (bytes.fromhex(row["digest"]), row.get("state") == PENDING)
         for line in sorted(listed.keys() | booked.keys()):
             if line not in listed:
                 self.know(line, booked[line], is_gone=True)

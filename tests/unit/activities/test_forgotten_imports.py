@@ -104,6 +104,19 @@ async def test_what_an_import_left_that_died_is_known_when_another_has_begun_it(
     assert await book.take("ba") == ([0, 2, 0], {})
 
 
+async def test_an_order_whose_row_is_damaged_is_known_by_the_order_book(bus):
+    book = OldBook()
+    await book.take("abcd")
+    keys = {"PartitionKey": "order", "RowKey": id_of(book.identity, 2)}
+    await ledger.table().update_entity({**keys, "digest": "x", "state": 1})
+    assert await book.take("bacd") == ([0, 4, 0], {})
+    # Without the book nobody knows what it was.
+    table = clients().table("orders")
+    async for row in table.query_entities(f"PartitionKey eq '{book.identity}-rows'"):
+        await table.delete_entity(row)
+    assert await book.take("abcde") == ([1, 3, 1], {2: OTHER})
+
+
 async def test_orders_of_older_versions_are_known_by_their_line(bus):
     """A row that has no order in the book is new; so it is not asked what became of an order that is in it."""
     book = OldBook()
