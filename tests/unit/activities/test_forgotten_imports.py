@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from unittest.mock import AsyncMock
 
 import pytest
@@ -102,6 +103,15 @@ async def test_what_an_import_left_that_died_is_known_when_another_has_begun_it(
     assert await book.take("ab") == ([0, 2, 0], {})
     await book.forget()
     assert await book.take("ba") == ([0, 2, 0], {})
+
+
+async def test_other_content_on_a_line_is_not_taken_for_what_was_ordered(bus):
+    book = OldBook()
+    await book.take("abcd")
+    assert await book.take("abxd") == ([0, 3, 1], {3: OTHER})
+    table = clients().table("orders")
+    rows = [row async for row in table.query_entities(f"PartitionKey eq '{book.identity}-rows'")]
+    assert len(rows) == 4 and len({order for row in rows for order in struct.iter_unpack(">I32s", row["made"])}) == 4
 
 
 async def test_an_order_whose_row_is_damaged_is_known_by_the_order_book(bus):
