@@ -116,7 +116,15 @@ async def hold_back(job: JobRef, turn: str, message: bytes) -> bool:
 
 
 def _pacer() -> Pacer:
-    return _pacers.setdefault(clients(), Pacer())
+    shared = clients()
+    if shared not in _pacers:
+        _pacers[shared] = Pacer()
+        shared.before_closing(lambda: _forget(shared))
+    return _pacers[shared]
+
+
+async def _forget(shared: Clients) -> None:
+    del _pacers[shared]
 
 
 _pacers: WeakKeyDictionary[Clients, Pacer] = WeakKeyDictionary()

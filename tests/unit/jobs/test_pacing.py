@@ -124,6 +124,14 @@ def test_turns(time):
     assert turns(2) == [1.0, 1.5], "a clock that was put back makes nobody wait for the day that is no more"
 
 
+async def test_turns_are_counted_as_long_as_the_clients_live(burst):
+    """A host's are as old as the host; those of the hosts of a test process follow one another on one event loop."""
+    ids = [await burst.submit() for _ in range(3)]
+    await clients().close()
+    ids.append(await burst.submit())
+    assert [burst.has_begun(id) for id in ids] == [True, True, False, True]
+
+
 async def test_what_is_more_than_may_begin_at_once_waits_for_its_turn(burst, time, caplog):
     caplog.set_level("INFO", "nightshift")
     ids = [await burst.submit() for _ in range(5)]
