@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from jobs import cancellation, clock, intake, ledger, status
+from jobs import cancellation, intake, ledger, status
 from jobs.clients import clients
 from jobs.errors import InvalidInputError, ServiceBusUnavailableError
 from jobs.intake import BusDelivery
@@ -20,6 +20,7 @@ from tests.unit.jobs.fake_bus import FakeBus, Sender
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("storage")]
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+BEGINNING = NOON - timedelta(hours=1)
 LATER = "2026-12-01T13:00:00+01:00"
 """Noon, as it is said in Berlin."""
 INPUTS = {
@@ -40,20 +41,6 @@ async def _tidy(storage):
     for kind, id in made:
         await clients().table("jobs").delete_entity(kind, id)
     made.clear()
-
-
-class Time:
-    """What the app takes for the present moment."""
-
-    def __init__(self) -> None:
-        self.now = NOON - timedelta(hours=1)
-
-
-@pytest.fixture
-def time(monkeypatch) -> Time:
-    time = Time()
-    monkeypatch.setattr(clock, "now", lambda: time.now)
-    return time
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from azure.core.exceptions import ServiceRequestError
 from jobs import (
     cancellation,
     claim_check,
-    clock,
     import_hand_over,
     intake,
     ledger,
@@ -33,23 +32,7 @@ from tests.unit.jobs.fake_bus import Sender
 
 pytestmark = pytest.mark.anyio
 
-NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
-
-
-class Time:
-    """What the app takes for the present moment."""
-
-    now = NOON
-
-    def after(self, seconds: float) -> None:
-        self.now = NOON + timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def time(monkeypatch) -> Time:
-    time = Time()
-    monkeypatch.setattr(clock, "now", lambda: time.now)
-    return time
+BEGINNING = NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture

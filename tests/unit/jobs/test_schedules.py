@@ -24,19 +24,12 @@ BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 FIRST = datetime(2025, 10, 20, 2, tzinfo=BERLIN).astimezone(UTC)
 """A night in the week before the clocks change."""
-
-
-class Time:
-    """What time it is."""
-
-    def __init__(self) -> None:
-        self.now = FIRST
+BEGINNING = FIRST
 
 
 @pytest.fixture
-def time(monkeypatch) -> Time:
-    time = Time()
-    monkeypatch.setattr(clock, "now", lambda: time.now)
+def time(time, monkeypatch):
+    """It is the time of Berlin."""
     monkeypatch.setattr(clock, "zone", lambda: BERLIN)
     return time
 
