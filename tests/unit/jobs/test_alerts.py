@@ -156,7 +156,9 @@ async def test_nobody_raises_it_while_another_tells_that_it_is_cleared(condition
     assert [event["type"].rpartition(".")[2] for event in events(bus)] == ["raised", "cleared"] * 2
 
 
-async def test_a_clock_that_is_put_back_holds_nothing_up(condition, bus, monkeypatch, pass_time):
+async def raise_and_die(condition, monkeypatch) -> None:
+    """Raise the alert in a process that ends before it tells of it."""
+
     async def dies(_):
         raise asyncio.CancelledError
 
@@ -164,6 +166,10 @@ async def test_a_clock_that_is_put_back_holds_nothing_up(condition, bus, monkeyp
         patched.setattr(alerts, "_tell", dies)
         with pytest.raises(asyncio.CancelledError):
             await alerts.settle([], [condition])
+
+
+async def test_a_clock_that_is_put_back_holds_nothing_up(condition, bus, monkeypatch, pass_time):
+    await raise_and_die(condition, monkeypatch)
     pass_time(minutes=-60)
     await settle(condition, condition)
     assert len(events(bus)) == 1
@@ -217,13 +223,7 @@ async def test_nobody_hears_of_the_end_before_the_beginning(condition, bus, monk
 
 
 async def test_if_its_teller_dies_another_tells_it_later(condition, bus, monkeypatch):
-    async def dies(_):
-        raise asyncio.CancelledError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(alerts, "_tell", dies)
-        with pytest.raises(asyncio.CancelledError):
-            await alerts.settle([], [condition])
+    await raise_and_die(condition, monkeypatch)
     await settle(condition, condition)
     assert events(bus) == [], "it may still be telling"
     monkeypatch.setattr(clock, "now", lambda now=clock.now: now() + timedelta(minutes=3))
