@@ -55,7 +55,7 @@ async def submit(job: Job, durable: DurableOrchestrationClient) -> Submission:
 
 
 async def enqueue(job: Job) -> Submission:
-    """Accept a job where there is no Durable client: a message in the queue `jobs` starts it.
+    """Accept a job where there is no Durable client: a message in the queue `jobs` starts it, whosever turn it is.
 
     Raises JobConflictError when the id is taken by a job with another input.
     """

@@ -111,6 +111,7 @@ async def test_turns_are_counted_as_long_as_the_clients_live(burst):
     """A host's are as old as the host; those of the hosts of a test process follow one another on one event loop."""
     ids = [await burst.submit() for _ in range(3)]
     await clients().close()
+    clients().service_bus = burst.bus
     ids.append(await burst.submit())
     assert [burst.has_begun(id) for id in ids] == [True, True, False, True]
 
